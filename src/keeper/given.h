@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * given - what a keeper starts its life with
+ *
+ * The launcher fills it, clones, and the keeper goes on with its copy. Slots that
+ * are not used are -1. given_settle() moves the descriptors to their fixed numbers
+ * (GIVEN_FD_BASE + slot) and closes every other one but 0, 1 and 2.
+ */
+
+#include <stdint.h>
+
+#include "../base/err.h"
+#include "../plan/plan.h"
+#include "../plan/proto.h"
+
+#define GIVEN_FD_BASE 3
+
+struct given {
+	struct launch_msg msg;
+	int fd[SLOT_MAX_];
+	struct plan prepare; /* mapped */
+	uint32_t ns_flags;   /* of STEP_NAMESPACES */
+	uint32_t join_flags; /* of STEP_JOIN, 0 = none */
+	struct step_owner owner;
+	bool has_owner;
+	unsigned int version; /* KEEPER_VERSION, or an older one in tests */
+};
+
+void given_settle(struct given *g);

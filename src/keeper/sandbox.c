@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The prepare steps: a sandbox is built from the inside, by its first process.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/cleanup.h"
+#include "../base/macro.h"
+#include "../sys/caps.h"
+#include "../sys/mounts.h"
+#include "../sys/netns.h"
+#include "../sys/userns.h"
+#include "keeper.h"
+
+/* Relative to the directory that zygote_enter() leaves as the current one. */
+#define SCRATCH_AT "../scratch"
+
+static int idmap(struct keeper *k, const struct plan_step *s)
+{
+	const struct step_idmap *m = s->payload;
+	int r;
+
+	(void)k;
+	/* The change of user made us undumpable, and /proc/self root's. */
+	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = userns_map_self(m->uid, m->gid);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	return r;
+}
+
+static int hostname(struct keeper *k, const struct plan_step *s)
+{
+	const char *name = plan_text(s, 0);
+
+	(void)k;
+	if (!name)
+		return -EINVAL;
+	return sethostname(name, strlen(name)) < 0 ? -errno : 0;
+}
+
+static int loopback(struct keeper *k, const struct plan_step *s)
+{
+	(void)k;
+	(void)s;
+	return netns_loopback_up();
+}
+
+static int attach(struct keeper *k, const struct plan_step *s)
+{
+	(void)s;
+	k->root_fd = k->given->fd[SLOT_ROOT];
+	if (k->root_fd < 0)
+		return -EINVAL;
+	return mounts_attach(k->root_fd, AT_FDCWD, "");
+}
+
+static int scratch(struct keeper *k, const struct plan_step *s)
+{
+	const struct step_scratch *f = s->payload;
+	char size[32], inodes[32];
+	const char *const options[] = { size, inodes, "mode=0755", NULL };
+	int fd;
+
+	(void)snprintf(size, sizeof(size), "size=%llu", (unsigned long long)f->size);
+	(void)snprintf(inodes, sizeof(inodes), "nr_inodes=%llu",
+		       (unsigned long long)f->inodes);
+	fd = mounts_new("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (fd < 0)
+		return fd;
+	k->scratch_fd = fd;
+	/* Parts of it can be cloned only while it is attached; goes with the old root. */
+	return mounts_attach(fd, AT_FDCWD, SCRATCH_AT);
+}
+
+static int dir(struct keeper *k, const struct plan_step *s)
+{
+	const struct step_dir *f = s->payload;
+	const char *path = plan_text(s, 0);
+
+	return path ? mounts_mkdirs(k->scratch_fd, path, (mode_t)f->mode) : -EINVAL;
+}
+
+static int bind_dir(struct keeper *k, const struct plan_step *s)
+{
+	const struct step_bind *f = s->payload;
+	const char *source = plan_text(s, 0), *target = plan_text(s, 1);
+	CLEANUP(close) int from = -1, fd = -1, at = -1;
+	int r;
+
+	if (!target)
+		return -EINVAL;
+	from = mounts_open_in(k->scratch_fd, source, O_PATH | O_DIRECTORY);
+	if (from < 0)
+		return from;
+	fd = mounts_clone(from, "", false);
+	if (fd < 0)
+		return fd;
+	r = f->noexec ? mounts_set(fd, MOUNT_ATTR_NOEXEC, false) : 0;
+	if (r < 0)
+		return r;
+	at = mounts_open_in(k->root_fd, target, O_PATH | O_DIRECTORY);
+	return at < 0 ? at : mounts_attach(fd, at, "");
+}
+
+static int mount_workspace(struct keeper *k, const struct plan_step *s)
+{
+	const char *target = plan_text(s, 0);
+	CLEANUP(close) int at = -1;
+
+	if (!target || k->given->fd[SLOT_WORKSPACE] < 0)
+		return -EINVAL;
+	at = mounts_open_in(k->root_fd, target, O_PATH | O_DIRECTORY);
+	return at < 0 ? at : mounts_attach(k->given->fd[SLOT_WORKSPACE], at, "");
+}
+
+static int devpts(struct keeper *k, const struct plan_step *s)
+{
+	static const char *const options[] = { "ptmxmode=0666", "mode=0620", NULL };
+	CLEANUP(close) int fd = -1, at = -1;
+
+	(void)s;
+	fd = mounts_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		return fd;
+	at = mounts_open_in(k->root_fd, "/dev/pts", O_PATH | O_DIRECTORY);
+	return at < 0 ? at : mounts_attach(fd, at, "");
+}
+
+static int read_only_part(int proc_fd, const char *path)
+{
+	CLEANUP(close) int at = mounts_open_in(proc_fd, path, O_PATH);
+	CLEANUP(close) int fd = -1;
+	int r;
+
+	if (at < 0)
+		return at == -ENOENT ? 0 : at;
+	fd = mounts_clone(at, "", false);
+	if (fd < 0)
+		return fd;
+	r = mounts_set(fd, MOUNT_ATTR_RDONLY, false);
+	return r < 0 ? r : mounts_attach(fd, at, "");
+}
+
+/*
+ * The kernel wants to see a /proc that nothing hides (mount_too_revealing) before
+ * it gives a new one, so the old one, of the host or of the sandbox's holder, goes
+ * only afterwards.
+ */
+static int proc(struct keeper *k, const struct plan_step *s)
+{
+	static const char *const parts[] = { "sys", "sysrq-trigger", "irq", "bus" };
+	CLEANUP(close) int fd = -1, at = -1;
+	int r;
+
+	(void)s;
+	fd = mounts_new("proc", NULL,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		return fd;
+	if (k->root_fd < 0) {
+		k->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (k->root_fd < 0 || umount2("/proc", MNT_DETACH) < 0)
+			return -errno;
+	}
+	at = mounts_open_in(k->root_fd, "/proc", O_PATH | O_DIRECTORY);
+	if (at < 0)
+		return at;
+	r = mounts_attach(fd, at, "");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
+		r = read_only_part(fd, parts[i]);
+	return r;
+}
+
+static int pivot(struct keeper *k, const struct plan_step *s)
+{
+	(void)s;
+	return mounts_pivot(k->root_fd);
+}
+
+static int (*const steps[STEP_MAX_])(struct keeper *k, const struct plan_step *s) = {
+	[STEP_IDMAP] = idmap,	    [STEP_HOSTNAME] = hostname,
+	[STEP_LOOPBACK] = loopback, [STEP_ATTACH] = attach,
+	[STEP_SCRATCH] = scratch,   [STEP_DIR] = dir,
+	[STEP_BIND] = bind_dir,	    [STEP_MOUNT] = mount_workspace,
+	[STEP_DEVPTS] = devpts,	    [STEP_PROC] = proc,
+	[STEP_PIVOT] = pivot,
+};
+
+/* Only CAP_KILL is left: a second reason why no command may trace its keeper. */
+static int lock_up(struct err *err)
+{
+	int r = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = caps_keep_only(UINT64_C(1) << CAP_KILL);
+	return r < 0 ? err_set(err, ERR_UNSUPPORTED, "lock_up", -r,
+			       "drop the keeper's rights") :
+		       0;
+}
+
+static void close_slot(struct keeper *k, enum plan_slot slot)
+{
+	if (k->given->fd[slot] >= 0)
+		(void)close(k->given->fd[slot]);
+	k->given->fd[slot] = -1;
+}
+
+int sandbox_prepare(struct keeper *k, struct err *err)
+{
+	struct plan_step s;
+	int r = 0;
+
+	for (size_t at = 0; plan_next(&k->given->prepare, &at, &s) > 0;) {
+		if (s.info->owner != PLAN_KEEPER)
+			continue;
+		r = steps[s.type] ? steps[s.type](k, &s) : -ENOSYS;
+		if (r < 0) {
+			const char *what =
+				s.info->least < s.size ? plan_text(&s, 0) : NULL;
+
+			return err_set(err, ERR_UNSUPPORTED, s.info->name, -r,
+				       "set up the sandbox: %s%s%s", s.info->name,
+				       what ? " " : "", what ? what : "");
+		}
+	}
+	if (k->root_fd >= 0 && k->root_fd != k->given->fd[SLOT_ROOT])
+		(void)close(k->root_fd);
+	if (k->scratch_fd >= 0)
+		(void)close(k->scratch_fd);
+	k->root_fd = k->scratch_fd = -1;
+	close_slot(k, SLOT_ROOT);
+	close_slot(k, SLOT_WORKSPACE);
+	close_slot(k, SLOT_PREPARE);
+	close_slot(k, SLOT_HOLDER);
+	plan_unmap(&k->given->prepare);
+	return k->given->ns_flags ? lock_up(err) : 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * zygote - a mount namespace kept ready, from which sandboxes are cloned
+ *
+ * It has the host's mounts (as a slave, so that later ones appear), a staging
+ * tmpfs over the keepers' directory, and on that the read-only roots. An ordinary
+ * user's zygote is in a user namespace of its own as well, since only there he may
+ * mount. The launcher itself stays outside of both: a process inside that user
+ * namespace could not join a sandbox that an earlier launcher made.
+ *
+ * Everything but zygote_open() runs inside the zygote, in a detour through
+ * sys_run_vm(), and shares the launcher's memory.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../base/err.h"
+#include "../plan/plan.h"
+
+#define ZYGOTE_ROOTS 16
+#define ZYGOTE_IDMAPS 8
+
+struct zygote_root {
+	uint64_t hash; /* of the step's payload; 0 = unused */
+	uint64_t used; /* for choosing the one to give up */
+	unsigned int name;
+};
+struct zygote_idmap {
+	struct step_owner owner;
+	uint32_t disk_uid, disk_gid;
+	int fd;
+};
+
+struct zygote {
+	bool ready;
+	int user_fd; /* -1 as root */
+	int mnt_fd;
+	int stage_fd; /* O_PATH of the staging tmpfs */
+	uint64_t clock;
+	unsigned int names;
+	struct zygote_root roots[ZYGOTE_ROOTS];
+	struct zygote_idmap idmaps[ZYGOTE_IDMAPS];
+};
+
+/* stage_path: a directory that the staging tmpfs may hide inside the zygote. */
+int zygote_open(struct zygote *z, const char *stage_path, struct err *err);
+
+/* From the detour: goes inside, with the staging area's "at" as current directory. */
+int zygote_enter(struct zygote *z, struct err *err);
+
+/* Inside: a detached clone of the root for this step, built first if it is new. */
+int zygote_root(struct zygote *z, const struct plan_step *step, int *ret_fd,
+		struct err *err);
+
+/* Inside: a detached clone of the workspace, checked, id-mapped for owner if asked. */
+int zygote_workspace(struct zygote *z, const struct plan_step *step,
+		     const struct step_owner *owner, int *ret_fd, struct err *err);
