@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "compile.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../base/clock.h"
+#include "../base/macro.h"
+#include "environment.h"
+#include "layout.h"
+#include "seccomp.h"
+
+#define ALL_NAMESPACES                                                                   \
+	((uint32_t)CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |           \
+	 CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP)
+
+#define HOSTNAME "proctor"
+
+/* What root is called in a sandbox, where he is not root. */
+#define ROOT_NAME "proctor"
+
+#define DRAIN_NS (50 * NS_PER_MS)
+#define BLOCK_NS (60 * NS_PER_SEC)
+#define UMASK 022u
+
+/* select(2) can take no descriptor beyond; the hard limit is the profile's. */
+#define OPEN_FILES_SOFT UINT64_C(1024)
+
+/* Besides the command: the keeper; in a named sandbox its holder too. */
+#define KEEPERS_FRESH 1u
+#define KEEPERS_JOIN 2u
+
+#define SBIN_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define USER_PATH "/usr/local/bin:/usr/bin:/bin"
+
+#define PASSWD(id)                                                                       \
+	"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n" ROOT_NAME ":x:" id ":" id     \
+	":" ROOT_NAME ":%s:/bin/sh\n"                                                    \
+	"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+#define GROUP(id) "root:x:0:\n" ROOT_NAME ":x:" id ":\nnogroup:x:65534:\n"
+#define ROOT_UID_TEXT "60900"
+
+static bool native(const struct compile_args *a)
+{
+	return a->profile->backend == BACKEND_NATIVE;
+}
+
+static bool is_root(const struct compile_args *a)
+{
+	return a->who->uid == 0;
+}
+
+/* The name of the principal as his commands are told it. */
+static const char *inner_name(const struct compile_args *a)
+{
+	return native(a) && is_root(a) ? ROOT_NAME : a->who->name;
+}
+
+static const char *workspace_path(const struct compile_args *a)
+{
+	return a->workspace ? a->workspace->path : NULL;
+}
+
+static int check_args(const struct compile_args *a, struct err *err)
+{
+	const char *ws = workspace_path(a);
+
+	if (a->engine_uid != 0 && a->who->uid != a->engine_uid)
+		return err_set(err, ERR_UNSUPPORTED, "profile", 0,
+			       "an engine that is not root's runs commands of its own "
+			       "user only");
+	/*
+	 * Without namespaces a keeper is a child of the launcher as it is: it would
+	 * run the command with the engine's rights.
+	 */
+	if (!native(a) && a->who->uid != a->engine_uid)
+		return err_set(err, ERR_UNSUPPORTED, "profile", 0,
+			       "an engine of root has profile \"%s\" for root only; use "
+			       "a native "
+			       "profile, or an engine of your own",
+			       a->profile->name);
+	if (!native(a) && a->mode != COMPILE_FRESH)
+		return err_set(
+			err, ERR_UNSUPPORTED, "sandbox", 0,
+			"profile \"%s\" has the host backend, which has no sandboxes",
+			a->profile->name);
+	if (native(a) && ws && strcmp(ws, "/") == 0)
+		return err_set(err, ERR_DENIED, "workspace", 0,
+			       "\"/\" cannot be the workspace of a sandbox");
+	return 0;
+}
+
+/* Prepare */
+
+static void add_layer(struct isolation *i, const char *name, const char *missing)
+{
+	assert(i->n < ISOLATION_LAYERS);
+	i->layer[i->n++] = (struct isolation_layer){ name, missing == NULL, missing };
+}
+
+static void describe(const struct compile_args *a, struct isolation *ret)
+{
+	static const char *const by_backend[] = {
+		"user",
+		"mount",
+		"pid",
+		"ipc",
+		"uts",
+		"network",
+		"cgroup_namespace",
+		"root",
+		"capabilities",
+		"seccomp",
+	};
+	const char *missing = native(a) ? NULL : "the profile's backend is host";
+	const char *later =
+		native(a) ? "no profile of this version asks for it" : missing;
+
+	*ret = (struct isolation){ .backend = a->profile->backend };
+	for (size_t i = 0; i < ARRAY_SIZE(by_backend); i++)
+		add_layer(ret, by_backend[i], missing);
+	add_layer(ret, "landlock", later);
+	add_layer(ret, "cgroup", later);
+	add_layer(ret, "no_new_privs", NULL);
+	add_layer(ret, "rlimits", NULL);
+}
+
+static void add_owner(const struct compile_args *a, struct plan_builder *b)
+{
+	struct step_owner owner = { a->who->uid, a->who->gid };
+
+	if (native(a) && is_root(a))
+		owner = (struct step_owner){ COMPILE_ROOT_UID, COMPILE_ROOT_UID };
+	plan_add(b, STEP_OWNER, &owner, sizeof(owner));
+}
+
+static void add_idmap(const struct compile_args *a, struct plan_builder *b)
+{
+	struct step_idmap map = { a->who->uid, a->who->gid };
+
+	if (is_root(a))
+		map = (struct step_idmap){ COMPILE_ROOT_UID, COMPILE_ROOT_UID };
+	plan_add(b, STEP_IDMAP, &map, sizeof(map));
+}
+
+static void add_workspace(const struct compile_args *a, struct plan_builder *b)
+{
+	const struct workspace *w = a->workspace;
+	const struct step_workspace step = {
+		.dev = w->dev,
+		.ino = w->ino,
+		.disk_uid = w->uid,
+		.disk_gid = w->gid,
+		.idmap = is_root(a),
+	};
+
+	plan_add(b, STEP_WORKSPACE, &step, sizeof(step));
+	plan_add_text(b, w->path);
+	plan_add_text(b, w->path);
+}
+
+static int prepare_sandbox(const struct compile_args *a, struct plan_builder *b,
+			   struct err *err)
+{
+	CLEANUP(layout_fini) struct layout l = { 0 };
+	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
+	CLEANUP(buf_fini) struct buf passwd = { 0 };
+	const struct step_namespaces ns = { .flags = ALL_NAMESPACES };
+	const struct step_mount mount = { { 0 } };
+	const char *ws = workspace_path(a);
+	int r;
+
+	if (!home)
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
+	r = layout_init(&l, a->profile, home, ws, err);
+	if (r < 0)
+		return r;
+	buf_addf(&passwd, PASSWD(ROOT_UID_TEXT), home);
+	if (!buf_ok(&passwd))
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "passwd");
+
+	plan_add(b, STEP_NAMESPACES, &ns, sizeof(ns));
+	add_owner(a, b);
+	r = layout_add_root(&l, is_root(a) ? passwd.data : NULL,
+			    is_root(a) ? GROUP(ROOT_UID_TEXT) : NULL, b, err);
+	if (r < 0)
+		return r;
+	if (ws)
+		add_workspace(a, b);
+	add_idmap(a, b);
+	plan_add(b, STEP_HOSTNAME, NULL, 0);
+	plan_add_text(b, HOSTNAME);
+	plan_add(b, STEP_LOOPBACK, NULL, 0);
+	plan_add(b, STEP_ATTACH, NULL, 0);
+	layout_add_scratch(&l, b);
+	if (ws) {
+		plan_add(b, STEP_MOUNT, &mount, sizeof(mount));
+		plan_add_text(b, ws);
+	}
+	plan_add(b, STEP_DEVPTS, NULL, 0);
+	plan_add(b, STEP_PROC, NULL, 0);
+	plan_add(b, STEP_PIVOT, NULL, 0);
+	return 0;
+}
+
+static void prepare_join(const struct compile_args *a, struct plan_builder *b)
+{
+	const struct step_join join = { .flags = ALL_NAMESPACES &
+						 ~(uint32_t)CLONE_NEWPID };
+	const struct step_namespaces ns = { .flags = CLONE_NEWPID | CLONE_NEWNS };
+
+	plan_add(b, STEP_JOIN, &join, sizeof(join));
+	plan_add(b, STEP_NAMESPACES, &ns, sizeof(ns));
+	add_owner(a, b);
+	plan_add(b, STEP_PROC, NULL, 0);
+}
+
+static void prepare_host(struct plan_builder *b)
+{
+	const struct step_namespaces none = { .flags = 0 };
+
+	plan_add(b, STEP_NAMESPACES, &none, sizeof(none));
+}
+
+int compile_prepare(const struct compile_args *a, struct compiled *ret, struct err *err)
+{
+	struct plan_builder b = { .part = PLAN_PREPARE };
+	int r = check_args(a, err);
+
+	if (r < 0)
+		return r;
+	if (!native(a))
+		prepare_host(&b);
+	else if (a->mode == COMPILE_JOIN)
+		prepare_join(a, &b);
+	else
+		r = prepare_sandbox(a, &b, err);
+	if (r == 0 && !buf_ok(&b.buf))
+		r = err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "prepare plan");
+	if (r < 0) {
+		plan_builder_fini(&b);
+		return r;
+	}
+	plan_builder_fini(&ret->prepare);
+	ret->prepare = b;
+	describe(a, &ret->isolation);
+	ret->isolation.plan_hash = plan_hash(&b);
+	return 0;
+}
+
+/* Commit */
+
+static bool executable(const char *path)
+{
+	return path[0] == '/' && access(path, X_OK) == 0;
+}
+
+/* For $SHELL. A login shell that only says no is of no use to a command. */
+static const char *user_shell(const struct compile_args *a)
+{
+	static const char *const no_shell[] = { "nologin", "false", "true", "sync" };
+	const char *shell = a->who->shell;
+	const char *name = strrchr(shell, '/');
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(no_shell); i++)
+		if (strcmp(name + 1, no_shell[i]) == 0)
+			shell = "";
+	if (executable(shell))
+		return shell;
+	return executable("/bin/bash") ? "/bin/bash" : "/bin/sh";
+}
+
+static void set_trace(const struct compile_args *a, struct environment *e)
+{
+	char parent[64];
+	const uint8_t *span = a->id->b;
+
+	if (!a->spec->trace_id)
+		return;
+	environment_set(e, "PROCTOR_TRACE_ID", a->spec->trace_id);
+	/* W3C Trace Context, version 00; the span is the process. */
+	(void)snprintf(parent, sizeof(parent),
+		       "00-%.32s-%02x%02x%02x%02x%02x%02x%02x%02x-01", a->spec->trace_id,
+		       span[0], span[1], span[2], span[3], span[4], span[5], span[6],
+		       span[7]);
+	environment_set(e, "TRACEPARENT", parent);
+}
+
+static int compose_environment(const struct compile_args *a, const char *home,
+			       struct environment *e, struct err *err)
+{
+	const char *path = is_root(a) ? SBIN_PATH : USER_PATH;
+	char id[ID_TEXT];
+	int r;
+
+	if (a->path && a->path[0] && a->profile->path_from_caller)
+		path = a->path;
+	environment_set(e, "PATH", path);
+	environment_set(e, "HOME", home);
+	environment_set(e, "USER", inner_name(a));
+	environment_set(e, "LOGNAME", inner_name(a));
+	environment_set(e, "SHELL", user_shell(a));
+	if (native(a))
+		environment_set(e, "TMPDIR", "/tmp");
+	if (a->spec->pty)
+		environment_set(e, "TERM", "xterm-256color");
+	for (size_t i = 0; a->caller_env && a->caller_env[i]; i++) {
+		const char *v = a->caller_env[i];
+
+		if (strchr(v, '=') && profile_passes(a->profile, v, strcspn(v, "=")))
+			environment_put(e, v);
+	}
+	for (size_t i = 0; i < a->spec->envc; i++) {
+		r = profile_env_check(a->spec->env[i], err);
+		if (r < 0)
+			return r;
+		environment_put(e, a->spec->env[i]);
+	}
+	environment_set(e, "PROCTOR_ID", id_format(a->id, ID_PROCESS, id));
+	set_trace(a, e);
+	return environment_finish(e, err);
+}
+
+/* $PATH of the command finds nothing but what is asked for: the default has a place. */
+static const char *shell_program(const struct command_spec *s)
+{
+	if (s->shell)
+		return s->shell;
+	return executable("/bin/bash") ? "/bin/bash" : "/bin/sh";
+}
+
+static const char *shell_name(const struct command_spec *s)
+{
+	const char *program = shell_program(s);
+
+	return s->shell ? program : strrchr(program, '/') + 1;
+}
+
+static int check_spec(const struct command_spec *s, struct err *err)
+{
+	if (s->command && s->argc > 0)
+		return err_set(err, ERR_INVALID_INPUT, "command", 0,
+			       "give either command or argv, not both");
+	if (!s->command && s->argc == 0)
+		return err_set(err, ERR_INVALID_INPUT, "command", 0,
+			       "give a command for a shell, or argv");
+	if (s->argc > 0 && s->argv[0][0] == '\0')
+		return err_set(err, ERR_INVALID_INPUT, "argv", 0, "argv[0] is empty");
+	if (s->argc > 0 && (s->shell || s->login))
+		return err_set(err, ERR_INVALID_INPUT, s->shell ? "shell" : "login", 0,
+			       "%s goes with command, not with argv",
+			       s->shell ? "shell" : "login");
+	if (s->shell && s->shell[0] == '\0')
+		return err_set(err, ERR_INVALID_INPUT, "shell", 0, "shell is empty");
+	if (s->ring_bytes != 0 &&
+	    (s->ring_bytes < BOX_RING_MIN || s->ring_bytes > BOX_RING_MAX ||
+	     s->ring_bytes % 4096 != 0))
+		return err_set(err, ERR_INVALID_INPUT, "ring_bytes", 0,
+			       "ring_bytes is %" PRIu64
+			       "; allowed are multiples of 4096 from %" PRIu64
+			       " to %" PRIu64,
+			       s->ring_bytes, BOX_RING_MIN, BOX_RING_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(s->stdio); i++)
+		if (s->stdio[i] > STDIO_SLOT)
+			return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
+				       "a stream is null, a pipe or a descriptor");
+	return 0;
+}
+
+/* Limits that this backend would only seem to keep. */
+static int check_limits(const struct compile_args *a, const struct limits *l,
+			struct err *err)
+{
+	if (limits_has(l, LIMIT_MEMORY_BYTES))
+		return err_set(err, ERR_UNSUPPORTED, "limits.memory_bytes", 0,
+			       "a limit on memory needs cgroups, which this version does "
+			       "not use "
+			       "yet; start the command without limits.memory_bytes");
+	if (!native(a) && limits_has(l, LIMIT_PROCESSES))
+		return err_set(err, ERR_UNSUPPORTED, "limits.processes", 0,
+			       "the host backend cannot limit the processes of one "
+			       "command, only "
+			       "those of the user; use a native profile, or no "
+			       "limits.processes");
+	return 0;
+}
+
+static void add_record(const struct compile_args *a, struct plan_builder *b)
+{
+	const struct command_spec *s = a->spec;
+	bool discard = !s->pty && s->capture == BOX_CAPTURE_DISCARD;
+	const struct step_record record = {
+		.id = *a->id,
+		.boot_id = *a->boot_id,
+		.ring_size = discard ? 0 : s->ring_bytes ? s->ring_bytes : BOX_RING_DEFAULT,
+		.capture = s->pty ? BOX_CAPTURE_PTY : s->capture,
+		.overflow = s->overflow,
+		.leftover_kill = s->leftover_kill,
+		.disconnect_kill = s->disconnect_kill,
+	};
+
+	plan_add(b, STEP_RECORD, &record, sizeof(record));
+}
+
+/* Far beyond all limits of the request, and no overflow. */
+static uint64_t ns_of(uint64_t ms)
+{
+	return MIN(ms, UINT64_MAX / NS_PER_MS) * NS_PER_MS;
+}
+
+static void add_timers(const struct compile_args *a, const struct limits *l,
+		       uint64_t timeout_ms, struct plan_builder *b)
+{
+	const struct step_timers timers = {
+		.timeout = ns_of(timeout_ms),
+		.grace = ns_of(a->spec->grace_ms),
+		.lifetime = ns_of(l->v[LIMIT_LIFETIME_MS]),
+		.idle = ns_of(l->v[LIMIT_IDLE_MS]),
+		.drain = DRAIN_NS,
+		.block = BLOCK_NS,
+		.output_limit = l->v[LIMIT_OUTPUT_BYTES],
+	};
+
+	plan_add(b, STEP_TIMERS, &timers, sizeof(timers));
+}
+
+static void add_stdio(const struct command_spec *s, struct plan_builder *b)
+{
+	struct step_stdio stdio = { .cols = s->cols, .rows = s->rows };
+
+	for (size_t i = 0; i < ARRAY_SIZE(stdio.kind); i++)
+		stdio.kind[i] = s->pty ? STDIO_PTY : s->stdio[i];
+	if (stdio.cols == 0 || stdio.rows == 0) {
+		stdio.cols = 80;
+		stdio.rows = 24;
+	}
+	plan_add(b, STEP_STDIO, &stdio, sizeof(stdio));
+}
+
+static void add_rlimit(struct plan_builder *b, int resource, uint64_t soft, uint64_t hard)
+{
+	const struct step_rlimit step = {
+		.resource = (uint32_t)resource,
+		.soft = MIN(soft, hard),
+		.hard = hard,
+	};
+
+	plan_add(b, STEP_RLIMIT, &step, sizeof(step));
+}
+
+static void add_rlimits(const struct compile_args *a, const struct limits *l,
+			struct plan_builder *b)
+{
+	uint64_t keepers = a->mode == COMPILE_JOIN ? KEEPERS_JOIN : KEEPERS_FRESH;
+	bool asked = limits_has(&a->spec->limits, LIMIT_OPEN_FILES);
+	const uint64_t *v = l->v;
+
+	if (limits_has(l, LIMIT_CORE_BYTES))
+		add_rlimit(b, RLIMIT_CORE, v[LIMIT_CORE_BYTES], v[LIMIT_CORE_BYTES]);
+	if (limits_has(l, LIMIT_OPEN_FILES))
+		add_rlimit(b, RLIMIT_NOFILE,
+			   asked ? v[LIMIT_OPEN_FILES] : OPEN_FILES_SOFT,
+			   v[LIMIT_OPEN_FILES]);
+	/* SIGXCPU at the soft limit, SIGKILL a second later. */
+	if (limits_has(l, LIMIT_CPU_SECONDS))
+		add_rlimit(b, RLIMIT_CPU, v[LIMIT_CPU_SECONDS],
+			   MIN(v[LIMIT_CPU_SECONDS], UINT64_MAX - 2) + 1);
+	if (limits_has(l, LIMIT_FILE_BYTES))
+		add_rlimit(b, RLIMIT_FSIZE, v[LIMIT_FILE_BYTES], v[LIMIT_FILE_BYTES]);
+	/* Counted per user and user namespace: here, per sandbox. */
+	if (limits_has(l, LIMIT_PROCESSES)) {
+		uint64_t n = MIN(v[LIMIT_PROCESSES], UINT32_MAX) + keepers;
+
+		add_rlimit(b, RLIMIT_NPROC, n, n);
+	}
+}
+
+/* base, and where below it the command starts. Without a workspace that is its home. */
+static int add_cwd(const struct compile_args *a, const char *home, struct plan_builder *b,
+		   char **ret_cwd, struct err *err)
+{
+	const char *ws = workspace_path(a);
+	const char *base = ws ? ws : home;
+	struct step_cwd step = {
+		.dev = ws ? a->workspace->dev : 0,
+		.ino = ws ? a->workspace->ino : 0,
+	};
+	CLEANUP(buf_fini) struct buf full = { 0 };
+	CLEANUP(free) char *below = NULL;
+	int r;
+
+	r = cwd_below(base, a->spec->cwd, &below, err);
+	if (r < 0)
+		return r;
+	plan_add(b, STEP_CWD, &step, sizeof(step));
+	plan_add_text(b, base);
+	plan_add_text(b, below);
+	buf_addf(&full, "%s%s%s", base, below[0] && strcmp(base, "/") != 0 ? "/" : "",
+		 below);
+	*ret_cwd = buf_take(&full);
+	if (!*ret_cwd)
+		return err_set(err, ERR_UNAVAILABLE, "cwd", ENOMEM, "cwd");
+	return 0;
+}
+
+static int add_seccomp(struct plan_builder *b, struct err *err)
+{
+	const struct sock_filter *program = NULL;
+	size_t n = 0;
+	int r = seccomp_program(&program, &n, err);
+
+	if (r < 0)
+		return r;
+	plan_add(b, STEP_SECCOMP, program, n * sizeof(*program));
+	return 0;
+}
+
+static void add_exec(const struct command_spec *s, const struct environment *e,
+		     struct plan_builder *b)
+{
+	uint32_t shell_argc = s->login ? 4 : 3;
+	const struct step_exec exec = {
+		.argc = s->command ? shell_argc : (uint32_t)s->argc,
+		.envc = (uint32_t)e->n,
+	};
+
+	plan_add(b, STEP_EXEC, &exec, sizeof(exec));
+	if (s->command) {
+		plan_add_text(b, shell_program(s));
+		if (s->login)
+			plan_add_text(b, "-l");
+		plan_add_text(b, "-c");
+		plan_add_text(b, s->command);
+	}
+	for (size_t i = 0; !s->command && i < s->argc; i++)
+		plan_add_text(b, s->argv[i]);
+	for (size_t i = 0; i < e->n; i++)
+		plan_add_text(b, e->sorted[i]);
+}
+
+static int commit_steps(const struct compile_args *a, struct compiled *c, struct err *err)
+{
+	CLEANUP(environment_fini) struct environment e = { 0 };
+	CLEANUP(free) char *home = NULL;
+	const struct step_u32 umask = { .v = UMASK };
+	struct plan_builder *b = &c->commit;
+	int r;
+
+	home = native(a) ? layout_home(a->profile, a->who, inner_name(a)) :
+			   strdup(a->who->home);
+	if (!home)
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
+	r = compose_environment(a, home, &e, err);
+	if (r < 0)
+		return r;
+
+	add_record(a, b);
+	add_timers(a, &c->limits, c->timeout_ms, b);
+	add_stdio(a->spec, b);
+	plan_add(b, STEP_UMASK, &umask, sizeof(umask));
+	add_rlimits(a, &c->limits, b);
+	r = add_cwd(a, home, b, &c->cwd, err);
+	if (r < 0)
+		return r;
+	plan_add(b, STEP_NO_NEW_PRIVS, NULL, 0);
+	if (native(a)) {
+		plan_add(b, STEP_DROP_CAPS, NULL, 0);
+		r = add_seccomp(b, err);
+		if (r < 0)
+			return r;
+	}
+	add_exec(a->spec, &e, b);
+	if (!buf_ok(&b->buf))
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "commit plan");
+	return 0;
+}
+
+int compile_commit(const struct compile_args *a, struct compiled *ret, struct err *err)
+{
+	CLEANUP(compiled_fini) struct compiled c = { .commit.part = PLAN_COMMIT };
+	int r;
+
+	r = check_args(a, err);
+	if (r == 0)
+		r = check_spec(a->spec, err);
+	if (r == 0)
+		r = limits_resolve(&a->profile->limits, a->ceiling, &a->spec->limits,
+				   &c.limits, err);
+	if (r == 0)
+		r = check_limits(a, &c.limits, err);
+	if (r < 0)
+		return r;
+	c.timeout_ms = a->spec->timeout_ms ? a->spec->timeout_ms : a->profile->timeout_ms;
+	if (a->spec->command) {
+		c.shell = strdup(shell_name(a->spec));
+		if (!c.shell)
+			return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "shell");
+	}
+	r = commit_steps(a, &c, err);
+	if (r < 0)
+		return r;
+
+	plan_builder_fini(&ret->commit);
+	free(ret->cwd);
+	free(ret->shell);
+	ret->commit = c.commit;
+	ret->limits = c.limits;
+	ret->timeout_ms = c.timeout_ms;
+	ret->cwd = TAKE_PTR(c.cwd);
+	ret->shell = TAKE_PTR(c.shell);
+	memset(&c.commit, 0, sizeof(c.commit));
+	return 0;
+}
+
+int compile(const struct compile_args *a, struct compiled *ret, struct err *err)
+{
+	CLEANUP(compiled_fini) struct compiled c = { 0 };
+	int r;
+
+	/* What the request gets wrong is told before what the machine cannot do. */
+	if (a->mode != COMPILE_HOLDER) {
+		r = compile_commit(a, &c, err);
+		if (r < 0)
+			return r;
+	}
+	r = compile_prepare(a, &c, err);
+	if (r < 0)
+		return r;
+	*ret = c;
+	memset(&c, 0, sizeof(c));
+	return 0;
+}
+
+void compiled_fini(struct compiled *c)
+{
+	plan_builder_fini(&c->prepare);
+	plan_builder_fini(&c->commit);
+	free(c->cwd);
+	free(c->shell);
+	memset(c, 0, sizeof(*c));
+}
