@@ -30,6 +30,16 @@ static void read_settings(struct keeper *k)
 	}
 }
 
+static uint32_t streams(const struct keeper *k)
+{
+	if (k->given->msg.mode == LAUNCH_HOLDER)
+		return 0;
+	return k->record.capture == BOX_CAPTURE_COMBINED ||
+			       k->record.capture == BOX_CAPTURE_PTY ?
+		       1 :
+		       2;
+}
+
 int start_take(struct keeper *k, struct err *err)
 {
 	struct box_writer_args args;
@@ -48,9 +58,7 @@ int start_take(struct keeper *k, struct err *err)
 	args = (struct box_writer_args){
 		.id = k->record.id,
 		.boot_id = k->record.boot_id,
-		.streams = k->given->msg.mode == LAUNCH_HOLDER	     ? 0 :
-			   k->record.capture == BOX_CAPTURE_SEPARATE ? 2 :
-								       1,
+		.streams = streams(k),
 		.capture = k->record.capture,
 		.overflow = k->record.overflow,
 		.ring_size = k->record.ring_size,
@@ -134,7 +142,7 @@ static int open_pipe(struct keeper *k, struct ends *e, int i)
 {
 	int p[2];
 
-	if (i == 2 && k->record.capture != BOX_CAPTURE_SEPARATE &&
+	if (i == 2 && k->record.capture == BOX_CAPTURE_COMBINED &&
 	    k->stdio.kind[1] == STDIO_PIPE) {
 		e->child[2] = fcntl(e->child[1], F_DUPFD_CLOEXEC, 0);
 		return e->child[2] < 0 ? -errno : 0;
