@@ -23,7 +23,7 @@ static pid_t queue[TREE_MAX];
 
 struct numbers {
 	int fd;
-	char buf[4096];
+	char buf[4096] __attribute__((aligned(8)));
 	long len, at;
 };
 
