@@ -118,6 +118,7 @@ struct process {
 	struct err *start_err; /* why it did not start, or was lost; NULL = neither */
 	char *killed_by;       /* who, and the reason he gave */
 	struct process_writes *writes;
+	uint64_t cpu_us, cpu_at_ns; /* when last counted, for the use since then */
 	struct list feeds; /* input on its way, the first one being written; the operations' */
 	uint64_t connection; /* of on_disconnect: kill; 0 = none */
 	char *consumer; /* of overflow: block: who acknowledges; NULL = who started it */

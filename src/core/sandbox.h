@@ -48,7 +48,8 @@ struct sandbox {
 	uint64_t created_wall_ns, created_boot_ns;
 	uint64_t idle_ns, lifetime_ns; /* 0 = none */
 	uint64_t created_mono_ns, used_mono_ns;
-	unsigned int n_live, ended;
+	unsigned int n_live;
+	unsigned int ended_by_end; /* commands that its end has ended */
 	enum sandbox_state state;
 	bool unsaved;  /* its end is not in the journal yet */
 	bool orphan;   /* of a connection that is gone: goes with its last command */

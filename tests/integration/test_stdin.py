@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a command reads: text, bytes, a descriptor, or what is written while it runs."""
+
+import base64
+import hashlib
+import os
+import socket
+import tempfile
+
+import pytest
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def b64(data):
+    return base64.b64encode(data).decode("ascii")
+
+
+# Given with the call
+
+
+def test_nothing_is_the_default(shared_client):
+    for extra in ({}, {"stdin": None}):
+        r = shared_client.run("sh", "-c", "cat; readlink /proc/self/fd/0", **extra)
+        assert r.out == b"/dev/null\n" and r["exit_code"] == 0
+        assert r["stdin_open"] is False
+
+
+@pytest.mark.parametrize("how", ["string", "text", "base64"])
+def test_text_arrives_and_ends(shared_client, how):
+    text = "line\nä€ without end"
+    stdin = {"string": text, "text": {"text": text}, "base64": {"base64": b64(text.encode())}}
+    r = shared_client.run("cat", stdin=stdin[how])
+    assert r.out == text.encode() and r["exit_code"] == 0
+
+
+def test_bytes_arrive_as_they_are(shared_client):
+    data = bytes(range(256)) * 300
+    r = shared_client.call("process.run", {"argv": ["cat"], "stdin": {"base64": b64(data)},
+                                           "max_output_bytes": MIB})
+    assert r.out == data
+
+
+@pytest.mark.parametrize("stdin", [{"base64": "a"}, {"base64": "****"}, {"text": 1}, {"nope": 1},
+                                   {}, 7, True, [], {"open": True, "text": "x"},
+                                   {"open": False}, {"fd": False}])
+def test_other_things_are_refused(shared_client, stdin):
+    e = shared_client.refused("process.run", {"argv": ["cat"], "stdin": stdin})
+    assert e.code == "invalid_input" and e.field.split(".")[0] == "stdin"
+
+
+def test_much_text_does_not_block_with_much_output(shared_client):
+    """More than a pipe holds, both ways, and the command answers before it reads."""
+    data = bytes(i * 7 % 251 for i in range(1 << 16)) * 32  # 2 MiB
+    r = shared_client.call("process.start", {
+        "command": f"yes | head -c {4 * MIB} >&2; cat; yes | head -c {4 * MIB} >&2",
+        "stdin": {"base64": b64(data)}, "ring_bytes": 4 * MIB})
+    got, lost = shared_client.read_all(r["id"])
+    assert (len(got), lost) == (len(data), 0)
+    assert hashlib.sha256(got).digest() == hashlib.sha256(data).digest()
+    end = shared_client.wait(r["id"], "empty")
+    assert end["exit_code"] == 0 and end["stderr_bytes"] == 8 * MIB
+
+
+def test_text_that_nobody_reads_blocks_nothing(shared_client):
+    r = shared_client.run("sh", "-c", "exit 3", stdin={"base64": b64(b"x" * (2 * MIB))})
+    assert r["exit_code"] == 3 and r["closed"] is True
+    r = shared_client.run("sh", "-c", "head -c 5", stdin={"base64": b64(b"12345" * 400000)})
+    assert r.out == b"12345" and r["exit_code"] == 0
+
+
+# Written while it runs
+
+
+def write(client, id_, data=b"", **params):
+    return client.call("process.write", {"id": id_, "data": b64(data), "encoding": "base64",
+                                         **params})
+
+
+def taken(reply):
+    return reply["bytes"]
+
+
+def write_all(client, id_, data):
+    """Writes all of data, in as many calls as it takes, while the command reads."""
+    at = 0
+    while at < len(data):
+        n = taken(write(client, id_, data[at: at + MIB]))
+        assert 0 <= n <= len(data) - at
+        at += n
+        if n == 0:
+            # Full: the command must have echoed something before there is room.
+            client.call("process.read", {"id": id_, "stream": "stdout", "max_bytes": 1,
+                                         "wait_ms": 100, "offset": 0})
+
+
+def test_an_open_stdin_takes_what_is_written(shared_client):
+    r = shared_client.start("cat", stdin={"open": True})
+    assert r["state"] in ("starting", "running") and r["stdin_open"] is True
+    id_ = r["id"]
+    assert taken(shared_client.call("process.write", {"id": id_, "data": "one\n"})) == 4
+    shared_client.read_until(id_, b"one\n")
+    assert taken(write(shared_client, id_, b"\0\xff\n")) == 3
+    shared_client.read_until(id_, b"\0\xff\n")
+    assert shared_client.call("process.stats", {"id": id_})["stdin_open"] is True
+    shared_client.call("process.write", {"id": id_, "data": "last", "close": True})
+    end = shared_client.wait(id_)
+    assert end.out == b"one\n\0\xff\nlast"
+    assert end["exit_code"] == 0 and end["stdin_open"] is False
+
+
+@pytest.mark.limit(60)
+def test_more_than_the_pipe_holds_goes_through_while_it_prints(shared_client):
+    data = os.urandom(1 << 16) * 48  # 3 MiB
+    id_ = shared_client.start("cat", stdin={"open": True}, ring_bytes=4 * MIB)["id"]
+    write_all(shared_client, id_, data)
+    write(shared_client, id_, close=True)
+    got, lost = shared_client.read_all(id_)
+    assert lost == 0 and hashlib.sha256(got).digest() == hashlib.sha256(data).digest()
+    assert shared_client.wait(id_, "empty")["exit_code"] == 0
+
+
+def test_a_command_that_does_not_read_takes_only_what_fits(shared_client):
+    id_ = shared_client.start("sleep", "1000", stdin={"open": True})["id"]
+    total = 0
+    for _ in range(8):
+        n = taken(write(shared_client, id_, b"x" * MIB))
+        total += n
+        if n < MIB:
+            break
+    assert total <= 4 * MIB, "what nobody reads must not be kept without limit"
+    # The engine and the keeper answer as before.
+    assert shared_client.run("echo", "hello").out == b"hello\n"
+    killed = shared_client.kill(id_, signal="SIGKILL")
+    assert killed["gone"] is True
+
+
+def test_a_repeated_write_id_is_written_once(shared_client):
+    id_ = shared_client.start("cat", stdin={"open": True})["id"]
+    first = shared_client.call("process.write", {"id": id_, "data": "a\n", "write_id": "w1"})
+    again = shared_client.call("process.write", {"id": id_, "data": "a\n", "write_id": "w1"})
+    assert taken(again) == taken(first) == 2
+    shared_client.call("process.write", {"id": id_, "data": "b\n", "write_id": "w2"})
+    shared_client.call("process.write", {"id": id_, "data": "c\n"})
+    shared_client.call("process.write", {"id": id_, "data": "c\n", "close": True})
+    assert shared_client.wait(id_).out == b"a\nb\nc\nc\n"
+
+
+def test_a_closed_stdin_takes_no_more(shared_client):
+    id_ = shared_client.start("sh", "-c", "cat; exec sleep 1000", stdin={"open": True})["id"]
+    shared_client.call("process.write", {"id": id_, "data": "x", "close": True})
+    shared_client.read_until(id_, b"x")
+    e = shared_client.refused("process.write", {"id": id_, "data": "more"})
+    assert e.code == "conflict"
+    shared_client.kill(id_, signal="SIGKILL")
+
+
+def test_writing_where_stdin_is_not_open_is_a_conflict(shared_client):
+    r = shared_client.run("true")
+    assert shared_client.refused("process.write", {"id": r["id"], "data": "x"}).code == "conflict"
+    id_ = shared_client.start("sleep", "1000")["id"]
+    assert shared_client.refused("process.write", {"id": id_, "data": "x"}).code == "conflict"
+    shared_client.kill(id_, signal="SIGKILL")
+
+
+# A descriptor of the caller
+
+
+def with_fd(client, fd, *argv, **params):
+    return client.call("process.run", {"argv": list(argv), "stdin": {"fd": True}, **params},
+                       fds=[fd])
+
+
+def test_a_file_is_read_from_where_the_caller_stands(shared_client):
+    with tempfile.TemporaryFile() as f:
+        f.write(b"0123456789" * 1000)
+        f.flush()
+        f.seek(5)
+        r = with_fd(shared_client, f.fileno(), "cat")
+    assert r.out == (b"0123456789" * 1000)[5:]
+
+
+def test_a_pipe_that_stays_open_holds_nobody(shared_client):
+    r, w = os.pipe()
+    os.write(w, b"some\n")
+    try:
+        reply = with_fd(shared_client, r, "head", "-n", "1")
+        assert reply.out == b"some\n" and reply["exit_code"] == 0
+    finally:
+        os.close(r)
+        os.close(w)
+
+
+def test_a_pipe_ends_when_the_caller_closes_it(shared_client):
+    r, w = os.pipe()
+    call = shared_client.begin("process.run", {"argv": ["cat"], "stdin": {"fd": True}}, fds=[r])
+    os.close(r)
+    os.write(w, b"some")
+    os.close(w)  # nobody in between may hold a copy of the writing end
+    assert shared_client.end(call).out == b"some"
+
+
+def test_a_reader_that_left_is_seen_by_the_caller(shared_client):
+    r, w = os.pipe()
+    reply = with_fd(shared_client, r, "true")
+    os.close(r)
+    assert reply["exit_code"] == 0
+    with pytest.raises(BrokenPipeError):  # the engine and the keeper kept no copy
+        os.write(w, b"x")
+    os.close(w)
+
+
+def test_a_socket_and_dev_null_are_taken(shared_client):
+    a, b = socket.socketpair()
+    a.sendall(b"by socket")
+    a.shutdown(socket.SHUT_WR)
+    with a, b:
+        assert with_fd(shared_client, b.fileno(), "cat").out == b"by socket"
+    with open("/dev/null", "rb") as null:
+        assert with_fd(shared_client, null.fileno(), "cat").out == b""
+
+
+def test_other_descriptors_are_refused(shared_client, place):
+    master, slave = os.openpty()
+    directory = os.open(place, os.O_RDONLY)
+    zero = os.open("/dev/zero", os.O_RDONLY)
+    path_only = os.open("/etc/passwd", os.O_PATH)
+    memory = os.eventfd(0)
+    try:
+        for fd in (slave, master, directory, zero, path_only, memory):
+            e = shared_client.refused("process.run", {"argv": ["true"], "stdin": {"fd": True}},
+                                      fds=[fd])
+            assert (e.code, e.field) == ("invalid_input", "stdin")
+    finally:
+        for fd in (master, slave, directory, zero, path_only, memory):
+            os.close(fd)
+
+
+def test_a_descriptor_that_was_promised_must_come(shared_client):
+    e = shared_client.refused("process.run", {"argv": ["true"], "stdin": {"fd": True}})
+    assert (e.code, e.field) == ("invalid_input", "stdin")
+
+
+def test_descriptors_that_nobody_asked_for_are_closed(shared_engine, shared_client):
+    def count():
+        return len(os.listdir(f"/proc/{shared_engine.pid}/fd"))
+
+    shared_client.run("true")
+    before = count()
+    r, w = os.pipe()
+    for _ in range(10):
+        try:
+            shared_client.call("process.run", {"argv": ["true"]}, fds=[w, w, w])
+        except Exception as e:  # refusing them is as good
+            assert getattr(e, "code", None) == "invalid_input"
+    os.close(w)
+    assert os.read(r, 1) == b"", "somebody holds the descriptor"
+    os.close(r)
+    # Boxes of ended commands stay open for reading: one each at most.
+    assert count() <= before + 12
+
+
+# The command line
+
+
+def test_run_passes_stdin_on(shared_engine):
+    data = os.urandom(1 << 20)
+    r = shared_engine.cli("run", "--", "sha256sum", stdin=data)
+    assert r.stdout.split()[0] == hashlib.sha256(data).hexdigest().encode()
+
+
+def test_run_of_a_command_that_reads_nothing_does_not_hang(shared_engine):
+    r, w = os.pipe()  # stays open and empty
+    try:
+        p = shared_engine.cli("run", "--", "true", stdin=r)
+        assert p.returncode == 0
+    finally:
+        os.close(r)
+        os.close(w)
