@@ -214,8 +214,13 @@ static int add_operands(const struct cli *cli, json_t *params)
 
 static int add_exec(const struct cli *cli, json_t *params)
 {
+	int first = 1;
+
+	/* The sandbox's name ended the options; what separates it is no program. */
+	if (cli->args.n_operands > 2 && strcmp(cli->args.operands[1], "--") == 0)
+		first = 2;
 	cli_set_text(params, "sandbox", cli->args.operands[0]);
-	request_argv(cli, 1, params);
+	request_argv(cli, first, params);
 	return 0;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Between fork and exec, as the command's own process. The first step that fails
- * goes back to the keeper, and nothing is run.
+ * Between clone and exec, as the command's own process, but in the keeper's memory
+ * (start.c): what is changed here is either the process's own (credentials,
+ * limits, directory, descriptors) or read by the keeper on purpose. The first step
+ * that fails is left in k->start_err, and nothing is run.
  */
 
 #include <errno.h>
@@ -165,7 +167,7 @@ static int exec_search(char *const *argv, char *const *envp, struct err *err)
 	return err_set(err, ERR_INVALID_INPUT, "exec", worst, "%s", argv[0]);
 }
 
-static int exec_command(const struct plan_step *s, struct err *err)
+static int exec_command(struct keeper *k, const struct plan_step *s, struct err *err)
 {
 	const struct step_exec *f = s->payload;
 	size_t n = (size_t)f->argc + f->envc + 2;
@@ -176,6 +178,8 @@ static int exec_command(const struct plan_step *s, struct err *err)
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (v == MAP_FAILED)
 		return fail(err, s, -ENOMEM, "room for argv");
+	k->exec_table = v; /* the keeper unmaps it */
+	k->exec_table_len = n * sizeof(*v);
 	at = v;
 	for (size_t i = 0; i < (size_t)f->argc + f->envc; i++) {
 		if (!p || p >= (const char *)s->payload + s->size)
@@ -190,7 +194,7 @@ static int exec_command(const struct plan_step *s, struct err *err)
 	return exec_search(v, v + f->argc + 1, err);
 }
 
-static int run_step(const struct plan_step *s, struct err *err)
+static int run_step(struct keeper *k, const struct plan_step *s, struct err *err)
 {
 	switch (s->type) {
 	case STEP_UMASK:
@@ -212,7 +216,7 @@ static int run_step(const struct plan_step *s, struct err *err)
 	case STEP_SECCOMP:
 		return load_seccomp(s, err);
 	case STEP_EXEC:
-		return exec_command(s, err);
+		return exec_command(k, s, err);
 	case STEP_NAMESPACES:
 	case STEP_JOIN:
 	case STEP_OWNER:
@@ -250,37 +254,35 @@ static int arrange_stdio(struct keeper *k, const int stdio[3], struct err *err)
 	for (int i = 0; i < 3; i++)
 		if (dup2(stdio[i], i) < 0)
 			return err_set(err, ERR_INTERNAL, "stdio", errno, "dup2");
-	/* All else closes at exec; the error pipe must live until then. */
+	/* All else closes at exec. */
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_set(err, ERR_INTERNAL, "stdio", errno, "close_range");
 	return 0;
 }
 
-static void reset_signals(void)
+/* Dispositions are the default ones since the launcher. */
+static void unblock_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	for (int sig = 1; sig <= SIGRTMAX; sig++)
-		(void)sigaction(sig, &dfl, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-void child_run(struct keeper *k, const int stdio[3], int status_fd)
+void child_run(struct keeper *k, const int stdio[3])
 {
 	struct err err = { 0 };
 	struct plan_step s;
 	int r;
 
-	reset_signals();
+	unblock_signals();
 	r = arrange_stdio(k, stdio, &err);
 	for (size_t at = 0; r == 0 && plan_next(&k->commit, &at, &s) > 0;)
 		if (s.info->owner == PLAN_CHILD)
-			r = run_step(&s, &err);
+			r = run_step(k, &s, &err);
 	if (r == 0)
 		(void)err_set(&err, ERR_INTERNAL, "exec", 0,
 			      "malformed plan: nothing to execute");
-	(void)fd_write_all(status_fd, &err, sizeof(err));
+	k->start_err = err;
 	_exit(127);
 }

@@ -99,12 +99,18 @@ static int send_state(struct keeper *k, enum keeper_msg_type type)
 	}
 }
 
+/* CLOSED is no news by itself: it travels with the end of the main process. */
+uint32_t control_due(const struct keeper *k)
+{
+	return k->pending & ~(k->life == LIFE_RUNNING ? 1u << KEEPER_CLOSED : 0u);
+}
+
 void control_flush(struct keeper *k)
 {
 	for (uint32_t t = 0; t < 32 && k->control >= 0 && k->greeted; t++) {
 		int r;
 
-		if (!(k->pending & (1u << t)))
+		if (!(control_due(k) & (1u << t)))
 			continue;
 		r = send_state(k, (enum keeper_msg_type)t);
 		if (r == -EAGAIN)
@@ -128,8 +134,7 @@ void control_tell(struct keeper *k, enum keeper_msg_type type)
 		timer_arm(k, TIMER_BYE, BYE_NS);
 	if (k->control < 0)
 		return;
-	k->pending |= 1u << type;
-	control_flush(k);
+	k->pending |= 1u << type; /* sent at the end of the turn */
 }
 
 void control_reply(struct keeper *k, uint32_t seq, int error, uint64_t value)

@@ -18,32 +18,10 @@
 
 static struct keeper keeper;
 
-/* The child has executed the command (end of file), or says why not. */
-static void read_status(struct keeper *k)
-{
-	struct err err;
-	ssize_t n;
-
-	if (k->status_fd < 0)
-		return;
-	n = read(k->status_fd, &err, sizeof(err));
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	(void)close(k->status_fd);
-	k->status_fd = -1;
-	if (n == (ssize_t)sizeof(err)) {
-		k->start_err = err;
-		life_event(k, EV_START_FAILED);
-	} else {
-		life_event(k, EV_STARTED);
-	}
-}
-
 enum {
 	AT_SIGNAL,
 	AT_LISTEN,
 	AT_CONTROL,
-	AT_STATUS,
 	AT_IN,
 	AT_OUT,
 	AT_MAX = AT_OUT + BOX_STREAMS,
@@ -51,7 +29,7 @@ enum {
 
 static void watch(const struct keeper *k, struct pollfd p[AT_MAX])
 {
-	bool room = k->control >= 0 && k->pending && k->greeted;
+	bool room = k->control >= 0 && control_due(k) && k->greeted;
 
 	p[AT_SIGNAL] = (struct pollfd){ .fd = k->sigfd, .events = POLLIN };
 	p[AT_LISTEN] =
@@ -59,7 +37,6 @@ static void watch(const struct keeper *k, struct pollfd p[AT_MAX])
 	p[AT_CONTROL] =
 		(struct pollfd){ .fd = k->control,
 				 .events = (short)(POLLIN | (room ? POLLOUT : 0)) };
-	p[AT_STATUS] = (struct pollfd){ .fd = k->status_fd, .events = POLLIN };
 	p[AT_IN] =
 		(struct pollfd){ .fd = k->in.waiting ? k->in.fd : -1, .events = POLLOUT };
 	for (int i = 0; i < BOX_STREAMS; i++)
@@ -76,16 +53,11 @@ static void turn(struct keeper *k)
 	if (poll(p, AT_MAX, timers_wait_ms(k)) < 0)
 		return;
 	timers_fire(k);
-	if (p[AT_STATUS].revents)
-		read_status(k);
 	for (int i = 0; i < BOX_STREAMS; i++)
 		if (p[AT_OUT + i].revents && k->out[i].fd >= 0)
 			(void)streams_pump(k, i);
-	if (p[AT_SIGNAL].revents) {
-		/* What the child had to say comes before the news of its end. */
-		read_status(k);
+	if (p[AT_SIGNAL].revents)
 		ladder_reap(k);
-	}
 	if (p[AT_IN].revents)
 		input_continue(k);
 	if (p[AT_LISTEN].revents)
@@ -97,6 +69,7 @@ static void turn(struct keeper *k)
 	if (k->life == LIFE_DRAINING)
 		life_event(k, EV_SETTLED);
 	control_output(k);
+	control_flush(k);
 }
 
 static void open_signals(struct keeper *k)
@@ -113,7 +86,7 @@ static void init(struct keeper *k, struct given *g)
 {
 	k->given = g;
 	k->born_ns = clock_mono();
-	k->root_fd = k->scratch_fd = k->status_fd = k->main_pidfd = k->in.fd = -1;
+	k->root_fd = k->scratch_fd = k->main_pidfd = k->in.fd = -1;
 	for (int i = 0; i < BOX_STREAMS; i++)
 		k->out[i].fd = -1;
 	given_settle(g);
@@ -151,6 +124,7 @@ void keeper_main(struct given *given)
 	} else {
 		control_tell(k, KEEPER_READY);
 	}
+	control_flush(k);
 	while (k->life != LIFE_DONE || (k->control >= 0 && k->pending))
 		turn(k);
 	_exit(0);

@@ -111,7 +111,8 @@ struct keeper {
 	int main_pidfd;
 	int main_status;
 	bool main_gone;
-	int status_fd; /* from the child, until exec */
+	void *exec_table; /* argv and envp of the child, in our memory until exec */
+	size_t exec_table_len;
 	struct err start_err;
 	bool settled, empty, told_exit;
 
@@ -148,9 +149,8 @@ int sandbox_prepare(struct keeper *k, struct err *err);
 int start_take(struct keeper *k, struct err *err);
 int start_child(struct keeper *k, struct err *err);
 int start_resize(struct keeper *k, uint64_t cols, uint64_t rows); /* -errno */
-/* child.c: never returns; writes a struct err to status_fd if a step fails. */
-void child_run(struct keeper *k, const int stdio[3], int status_fd)
-	__attribute__((noreturn));
+/* child.c: never returns; leaves k->start_err if a step fails. */
+void child_run(struct keeper *k, const int stdio[3]) __attribute__((noreturn));
 
 /* streams.c */
 bool streams_pump(struct keeper *k,
@@ -176,6 +176,7 @@ void ladder_reap(struct keeper *k);
 void control_accept(struct keeper *k);
 void control_receive(struct keeper *k);
 void control_flush(struct keeper *k);
+uint32_t control_due(const struct keeper *k); /* messages to be sent now */
 void control_tell(struct keeper *k, enum keeper_msg_type type);
 void control_reply(struct keeper *k, uint32_t seq, int error, uint64_t value);
 void control_output(struct keeper *k); /* OUTPUT, if somebody watches and there is news */

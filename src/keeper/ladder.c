@@ -100,6 +100,7 @@ static void add_usage(struct keeper *k, const struct rusage *u)
 void ladder_reap(struct keeper *k)
 {
 	struct signalfd_siginfo si;
+	bool gone = false, none;
 	struct rusage u;
 	int status;
 	pid_t pid;
@@ -111,12 +112,14 @@ void ladder_reap(struct keeper *k)
 		if (pid == k->main_pid && !k->main_gone) {
 			k->main_gone = true;
 			k->main_status = status;
-			life_event(k, EV_MAIN_GONE);
+			gone = true;
 		}
 	}
-	if (pid < 0 && errno == ECHILD && !k->empty &&
-	    (k->life == LIFE_LINGERING || k->life == LIFE_STARTING)) {
-		k->empty = k->life == LIFE_LINGERING;
+	/* All is reaped first, so that nobody need look for what is left if nothing is. */
+	none = pid < 0 && errno == ECHILD;
+	k->empty = k->empty || (none && k->main_gone);
+	if (gone)
+		life_event(k, EV_MAIN_GONE);
+	if (none && k->life == LIFE_LINGERING)
 		life_event(k, EV_EMPTY);
-	}
 }

@@ -356,9 +356,17 @@ static bool receive(void)
 	return true;
 }
 
+/*
+ * All blocked, and none ignored or handled: keepers and commands inherit that, so
+ * that no child has to undo anything but the mask.
+ */
 static int open_signals(void)
 {
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t all, chld;
+
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		(void)sigaction(sig, &dfl, NULL);
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);

@@ -100,8 +100,7 @@ static void commit(struct keeper *k)
 		return;
 	}
 	k->life = LIFE_STARTING;
-	if (start_child(k, &k->start_err) < 0)
-		failed(k);
+	life_event(k, start_child(k, &k->start_err) < 0 ? EV_START_FAILED : EV_STARTED);
 }
 
 static void started(struct keeper *k)

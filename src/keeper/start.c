@@ -6,14 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
-#include "../sys/spawn.h"
 #include "keeper.h"
 
 static void read_settings(struct keeper *k)
@@ -75,7 +76,6 @@ int start_take(struct keeper *k, struct err *err)
 
 struct ends {
 	int child[3];
-	int status_r, status_w;
 };
 
 static void ends_close(struct ends *e)
@@ -83,10 +83,6 @@ static void ends_close(struct ends *e)
 	for (int i = 0; i < 3; i++)
 		if (e->child[i] >= 0)
 			(void)close(e->child[i]);
-	if (e->status_r >= 0)
-		(void)close(e->status_r);
-	if (e->status_w >= 0)
-		(void)close(e->status_w);
 }
 
 static void ends_close_p(struct ends *e)
@@ -189,10 +185,30 @@ static int open_stdio(struct keeper *k, struct ends *e)
 	return r;
 }
 
+/* Where the child runs until exec. */
+static char child_stack[64 << 10] __attribute__((aligned(64)));
+
+struct child_args {
+	struct keeper *k;
+	const int *stdio;
+};
+
+static int child_main(void *arg)
+{
+	const struct child_args *c = arg;
+
+	child_run(c->k, c->stdio);
+}
+
+/*
+ * The child shares our memory until exec, and we stand still: no page is copied
+ * (a fork costs five times as much), and what it has to report is simply there.
+ * It cannot dump core over us, since we are not dumpable.
+ */
 int start_child(struct keeper *k, struct err *err)
 {
-	CLEANUP(ends_close) struct ends e = { { -1, -1, -1 }, -1, -1 };
-	int status[2];
+	CLEANUP(ends_close) struct ends e = { { -1, -1, -1 } };
+	struct child_args args = { k, e.child };
 	pid_t pid;
 	int r;
 
@@ -200,23 +216,18 @@ int start_child(struct keeper *k, struct err *err)
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE, "stdio", -r,
 			       "open stdin, stdout or stderr");
-	if (pipe2(status, O_CLOEXEC) < 0)
-		return err_set(err, ERR_UNAVAILABLE, "stdio", errno, "pipe");
-	(void)fcntl(status[0], F_SETFL, O_NONBLOCK);
-	e.status_r = status[0];
-	e.status_w = status[1];
-
-	pid = sys_clone3(0, SIGCHLD, &k->main_pidfd);
+	pid = clone(child_main, child_stack + sizeof(child_stack),
+		    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &args, &k->main_pidfd);
 	if (pid < 0)
-		return err_set(err, ERR_UNAVAILABLE, "fork", -(int)pid, "clone3");
-	if (pid == 0)
-		child_run(k, e.child, e.status_w);
+		return err_set(err, ERR_UNAVAILABLE, "fork", errno, "clone");
 	k->main_pid = pid;
-	k->status_fd = TAKE_FD(e.status_r);
 	plan_unmap(&k->commit);
+	if (k->exec_table)
+		(void)munmap(k->exec_table, k->exec_table_len);
+	k->exec_table = NULL;
 	/* A ring that nobody writes to has ended. */
 	for (int i = 0; i < BOX_STREAMS; i++)
 		if (k->out[i].fd < 0 && k->box.stream[i].counters)
 			box_writer_end(&k->box, i);
-	return 0;
+	return k->start_err.code ? -k->start_err.code : 0;
 }
