@@ -150,8 +150,8 @@ static int exec_search(char *const *argv, char *const *envp, struct err *err)
 			full[len] = '/';
 			memcpy(full + len + 1, argv[0], n + 1);
 			(void)execve(full, argv, envp);
-			if (errno == EACCES)
-				worst = EACCES;
+			if (errno == EACCES) /* of the file, not of a directory on PATH */
+				worst = access(full, F_OK) == 0 ? EACCES : worst;
 			else if (errno != ENOENT && errno != ENOTDIR)
 				return exec_error(full, errno, err);
 			else if (access(full, F_OK) == 0)

@@ -24,4 +24,6 @@ void given_settle(struct given *g)
 		g->fd[i] = to;
 	}
 	(void)close_range(GIVEN_FD_BASE + SLOT_MAX_, ~0U, 0);
+	/* The launcher's log is not the keeper's. */
+	(void)dup3(STDOUT_FILENO, STDERR_FILENO, 0);
 }

@@ -323,11 +323,12 @@ static void launch(const struct launch_msg *msg, const int *fds, size_t n)
 		a.pid = d.pid;
 		child_add(slot, d.pid, kind, &msg->id);
 	}
+	/* Before the control socket closes: why comes before that. */
+	answer(&a, d.pidfd);
 	plan_unmap(&given.prepare);
 	for (int i = 0; i < SLOT_MAX_; i++)
 		if (given.fd[i] >= 0)
 			(void)close(given.fd[i]);
-	answer(&a, d.pidfd);
 	if (d.pidfd >= 0)
 		(void)close(d.pidfd);
 }

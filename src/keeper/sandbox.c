@@ -198,13 +198,21 @@ static int (*const steps[STEP_MAX_])(struct keeper *k, const struct plan_step *s
 	[STEP_PIVOT] = pivot,
 };
 
-/* Only CAP_KILL is left: a second reason why no command may trace its keeper. */
-static int lock_up(struct err *err)
+/*
+ * Only CAP_KILL is left: a second reason why no command may trace its keeper. The
+ * holder of a sandbox has no command, and no PID namespace that one could see it
+ * from; it stays dumpable, since setns(2) by pidfd asks for PTRACE_MODE_READ.
+ */
+static int lock_up(const struct keeper *k, struct err *err)
 {
-	int r = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+	unsigned long dumpable = k->given->msg.mode == LAUNCH_HOLDER;
+	int r = prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0) < 0 ? -errno : 0;
 
 	if (r == 0)
 		r = caps_keep_only(UINT64_C(1) << CAP_KILL);
+	/* Dropping capabilities is one more change of credentials. */
+	if (r == 0 && prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0) < 0)
+		r = -errno;
 	return r < 0 ? err_set(err, ERR_UNSUPPORTED, "lock_up", -r,
 			       "drop the keeper's rights") :
 		       0;
@@ -245,5 +253,5 @@ int sandbox_prepare(struct keeper *k, struct err *err)
 	close_slot(k, SLOT_PREPARE);
 	close_slot(k, SLOT_HOLDER);
 	plan_unmap(&k->given->prepare);
-	return k->given->ns_flags ? lock_up(err) : 0;
+	return k->given->ns_flags ? lock_up(k, err) : 0;
 }

@@ -201,9 +201,11 @@ static int add_file(int root_fd, unsigned int n, const char *text, const char *t
 	if (r < 0)
 		return r;
 	at = mounts_open_in(root_fd, target, O_PATH);
-	if (at == -ENOENT)
-		return 0;
-	return at < 0 ? at : mounts_attach(fd, at, "");
+	r = at == -ENOENT ? 0 : at < 0 ? at : mounts_attach(fd, at, "");
+	/* The mount keeps the file; its name is nobody's business. */
+	if (r == 0 && unlinkat(root_fd, name, 0) < 0)
+		r = -errno;
+	return r;
 }
 
 static int build_root(struct zygote *z, const struct plan_step *step, const char *name,
