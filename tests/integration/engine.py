@@ -41,6 +41,11 @@ def bindir():
     return pathlib.Path(path)
 
 
+def sanitized():
+    """Whether the programs were built with AddressSanitizer."""
+    return b"__asan_init" in (bindir() / "proctord").read_bytes()
+
+
 # Processes
 
 

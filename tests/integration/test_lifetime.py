@@ -43,16 +43,20 @@ def now():
 # A child that stays behind
 
 
-LEAVES_CHILD = "echo main; sh -c 'echo child; read x <fifo; echo later; read x <fifo' & exit 5"
+LEAVES_CHILD = "echo main; sh -c 'echo child; read x <fifo; echo later; read x <fifo2' & exit 5"
 
 
 @pytest.fixture
 def fifo(engine):
-    """A fifo in the workspace; opening it for writing lets a command go on."""
-    path = engine.workspace / "fifo"
-    os.mkfifo(path, 0o666)
+    """A fifo in the workspace (and a second one); writing to it lets a command go on."""
+    for name in ("fifo", "fifo2"):
+        make_fifo(engine.workspace / name)
+    return engine.workspace / "fifo"
+
+
+def make_fifo(path):
+    os.mkfifo(path)
     path.chmod(0o666)
-    return path
 
 
 def let_go(fifo):
@@ -75,7 +79,7 @@ def test_run_returns_although_a_child_holds_the_pipe(client, fifo):
 
     let_go(fifo)
     _, at = client.read_until(r["id"], b"later\n")
-    let_go(fifo)
+    let_go(fifo.with_name("fifo2"))
     end = client.wait(r["id"], "empty")
     assert (end["closed"], end["live"], end["exit_code"]) == (True, 0, 5)
     assert end["reason"] == "exited", "the end of the child changes nothing"
@@ -225,10 +229,9 @@ def test_any_of_several_ends_a_wait(client):
 
 def test_a_dropped_connection_kills_nothing(engine, client, backend):
     with engine.connect(backend) as c:
+        make_fifo(engine.workspace / "fifo")
         call = c.begin("process.run", {"command": "echo ready; read x <fifo; exit 6",
                                        "label": "dropped", "stream": True})
-        os.mkfifo(engine.workspace / "fifo")
-        (engine.workspace / "fifo").chmod(0o666)
         c.event(call, "output")
     r = client.call("process.list", {"label": "dropped"})["processes"][0]
     assert r["state"] == "running"

@@ -233,8 +233,9 @@ def test_discarded_output_is_not_kept(shared_engine, shared_client):
     r = shared_client.call("process.run", {"command": "yes | head -c 3000000",
                                            "capture": "discard"})
     assert r["exit_code"] == 0 and r.out == b""
+    assert shared_client.read_all(r["id"]) == (b"", 0)
     used, _ = box_use(shared_engine, r["id"])
-    assert used <= 64 * KIB
+    assert used <= 4 * KIB + 2 * 64 * KIB, "no more than the first blocks of a box"
 
 
 def test_reads_by_tail(shared_client):
@@ -309,7 +310,7 @@ def test_blocking_loses_nothing(engine, client, backend, everything):
         call = c.begin("process.attach", {"id": r["id"], "consumer": "reader"})
         client.call("process.write", {"id": r["id"], "data": "\n"})
         at, last = drain(c, call, digest, 0)
-    assert at == size and last["exit_code"] == 0 and last["stdout_lost"] == 0
+    assert at == size and last["exit_code"] == 0 and last["stdout_bytes"] == size
     assert digest.hexdigest() == model_digest(size)
 
 
@@ -344,12 +345,16 @@ def test_blocking_loses_nothing_when_the_engine_is_killed(engine, client, backen
             call = c.begin("process.attach", {"id": id_, "consumer": "reader",
                                               "stdout_offset": at})
             at, last = drain(c, call, digest, at, stop_at)
-            if stop_at is not None:
-                engine.kill9()
-        if stop_at is not None:
-            engine.start()
+            if stop_at is None:
+                break
+            engine.kill9()
+            # What it has sent counts as received: it lies in our socket.
+            with pytest.raises(wire.Gone):
+                while True:
+                    at, last = drain(c, call, digest, at, at + 1)
+        engine.start()
     assert at == size
-    assert last["exit_code"] == 0 and last["stdout_lost"] == 0
+    assert last["exit_code"] == 0 and last["stdout_bytes"] == size
     assert digest.hexdigest() == model_digest(size)
 
 
@@ -450,25 +455,27 @@ def test_run_passes_much_output_on_with_flat_memory(shared_engine, backend):
                 break
             digest.update(data)
             n += len(data)
-            if n % (32 * MIB) == 0:
+            if n % (32 * MIB) == 0 and n < size:
                 peak = max(peak, engines.memory_kib(p.pid))
     assert p.wait(30) == 0
     assert n == size and digest.hexdigest() == model_digest(size)
-    assert 0 < peak < 16 * 1024
+    # AddressSanitizer keeps up to 256 MiB of freed memory in quarantine.
+    assert 0 < peak < (320 if engines.sanitized() else 16) * 1024
 
 
 def test_run_whose_reader_leaves_lets_the_command_run_on(shared_engine, shared_client, backend):
+    label = f"leaver-{backend}"
     r, w = os.pipe()
     p = subprocess.Popen(
         [str(engines.bindir() / "proctor"), "run", "--profile", engines.PROFILES[backend],
-         "--label", "leaver", "--", "sh", "-c", "trap '' PIPE; yes | head -c 2000000; exit 3"],
+         "--label", label, "--", "sh", "-c", "trap '' PIPE; yes | head -c 2000000; exit 3"],
         stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.DEVNULL,
         env=shared_engine.env(), cwd=shared_engine.workspace)
     os.close(w)
     os.read(r, 1)
     os.close(r)
     assert p.wait(20) == 128 + signal.SIGPIPE
-    found = shared_client.call("process.list", {"label": "leaver", "state": "all"})["processes"]
+    found = shared_client.call("process.list", {"label": label, "state": "all"})["processes"]
     assert len(found) == 1
     end = shared_client.wait(found[0]["id"])
     assert end["exit_code"] == 3 and end["stdout_bytes"] == 2000000

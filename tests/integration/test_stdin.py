@@ -9,6 +9,8 @@ import tempfile
 
 import pytest
 
+import wire
+
 KIB, MIB = 1 << 10, 1 << 20
 
 
@@ -120,19 +122,24 @@ def test_more_than_the_pipe_holds_goes_through_while_it_prints(shared_client):
     assert shared_client.wait(id_, "empty")["exit_code"] == 0
 
 
-def test_a_command_that_does_not_read_takes_only_what_fits(shared_client):
+def test_what_nobody_reads_is_bounded_and_blocks_no_other_call(shared_client):
     id_ = shared_client.start("sleep", "1000", stdin={"open": True})["id"]
-    total = 0
-    for _ in range(8):
-        n = taken(write(shared_client, id_, b"x" * MIB))
-        total += n
-        if n < MIB:
-            break
-    assert total <= 4 * MIB, "what nobody reads must not be kept without limit"
-    # The engine and the keeper answer as before.
+    calls = [shared_client.begin("process.write", {"id": id_, "data": b64(b"x" * MIB),
+                                                   "encoding": "base64"}) for _ in range(16)]
+    with pytest.raises(wire.Refused) as e:
+        shared_client.end(calls[-1])
+    assert e.value.code == "quota", "input that nobody reads must not be kept without limit"
     assert shared_client.run("echo", "hello").out == b"hello\n"
-    killed = shared_client.kill(id_, signal="SIGKILL")
-    assert killed["gone"] is True
+    shared_client.cancel(calls[1])
+    with pytest.raises(wire.Refused) as e:
+        shared_client.end(calls[1])
+    assert e.value.code == "cancelled"
+    assert shared_client.kill(id_, signal="SIGKILL")["gone"] is True
+    # The first was partly taken, by the pipe; the others not at all.
+    assert 0 < taken(shared_client.end(calls[0])) < MIB
+    with pytest.raises(wire.Refused) as e:
+        shared_client.end(calls[2])
+    assert e.value.code == "conflict"
 
 
 def test_a_repeated_write_id_is_written_once(shared_client):
