@@ -19,6 +19,7 @@
 #include "../base/fault.h"
 #include "../base/fd.h"
 #include "../base/log.h"
+#include "../base/signame.h"
 #include "../plan/proto.h"
 #include "engine.h"
 #include "link.h"
@@ -152,8 +153,12 @@ static void died(struct engine *e)
 	(void) close(l->sock);
 	l->sock = -1;
 	/* What it had taken along shows by the end of each control socket. */
-	while (!list_empty(&l->out))
-		list_remove(l->out.next);
+	while (!list_empty(&l->out)) {
+		struct keeper *k = container_of(l->out.next, struct keeper, launch);
+
+		list_remove(&k->launch);
+		link_orphaned(k);
+	}
 	l->n_out = 0;
 	l->failures = clock_mono() - l->born_ns < YOUNG_NS ? l->failures + 1 : 0;
 	if (l->failures < FAILURES_MAX) {
@@ -177,12 +182,27 @@ static struct keeper *find_out(struct launcher *l, const struct id *id)
 	return NULL;
 }
 
+/* What it did itself ends with status 0, whatever became of its command. */
+static void note_death(const struct launch_answer *a)
+{
+	char sig[SIGNAME_MAX];
+
+	if (WIFSIGNALED(a->status))
+		log_warning("the keeper with pid %d was ended by %s", a->pid,
+			    signame(WTERMSIG(a->status), sig));
+	else if (a->status != 0)
+		log_warning("the keeper with pid %d ended with status %d", a->pid,
+			    WEXITSTATUS(a->status));
+}
+
 /* True if it took the descriptor. */
 static bool handle(struct engine *e, const struct launch_answer *a, int fd)
 {
 	struct launcher *l = &e->launcher;
 	struct keeper *k;
 
+	if (a->type == REAPED)
+		note_death(a);
 	if (a->type != LAUNCHED && a->type != LAUNCH_FAILED)
 		return false;
 	l->n_out -= l->n_out > 0;
@@ -197,7 +217,7 @@ static bool handle(struct engine *e, const struct launch_answer *a, int fd)
 	}
 	if (fd < 0)
 		return false;
-	link_launched(k, fd);
+	link_launched(k, a->pid, fd);
 	return true;
 }
 

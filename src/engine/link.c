@@ -256,19 +256,18 @@ static int connect_keeper(struct keeper *k)
 	return 0;
 }
 
-/* A pidfd of whoever listens at the other end. */
-static int peer_pidfd(int sock)
+/* Who listens at the other end. */
+static void find_peer(struct keeper *k)
 {
 	struct ucred peer;
-	socklen_t len = sizeof(int);
-	int fd = -1;
+	socklen_t len = sizeof(peer);
 
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
-		return fd;
-	len = sizeof(peer);
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.pid <= 0)
-		return -1;
-	return pidfd_open(peer.pid, 0);
+	if (getsockopt(k->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0)
+		k->pid = peer.pid;
+	len = sizeof(int);
+	if (k->pidfd < 0 &&
+	    getsockopt(k->sock, SOL_SOCKET, SO_PEERPIDFD, &k->pidfd, &len) < 0)
+		k->pidfd = k->pid > 0 ? pidfd_open(k->pid, 0) : -1;
 }
 
 static int say_hello(struct keeper *k)
@@ -290,8 +289,7 @@ static void adopt_try(struct keeper *k)
 		r = say_hello(k);
 	if (r == 0) {
 		k->connected = true;
-		if (k->pidfd < 0)
-			k->pidfd = peer_pidfd(k->sock);
+		find_peer(k);
 		timer_set(&k->timer, HELLO_NS);
 		return;
 	}
@@ -426,6 +424,11 @@ bool keeper_there(const struct process *p)
 
 	return k && k->sock >= 0 && k->state != LINK_FAILED &&
 	       (k->state != LINK_ADOPTING || k->connected);
+}
+
+int32_t keeper_pid(const struct process *p)
+{
+	return p->keeper ? p->keeper->pid : 0;
 }
 
 int keeper_tell(struct process *p, const struct keeper_msg *m)
@@ -705,7 +708,11 @@ static bool receive(struct keeper *k, bool *ret_more)
 		return true;
 	}
 	if (n <= 0) {
-		judge(k);
+		/* If it never came to be, the launcher is about to say why. */
+		if (k->state == LINK_SENT && !list_empty(&k->launch))
+			hang_up(k);
+		else
+			judge(k);
 		return false;
 	}
 	if ((size_t)n < sizeof(in.msg) || in.msg.len != (size_t)n - sizeof(in.msg) || n_fds > 1)
@@ -735,8 +742,14 @@ static void on_readable(struct watch *w, short what)
 
 /* --- launching --- */
 
-void link_launched(struct keeper *k, int pidfd)
+void link_launched(struct keeper *k, int32_t pid, int pidfd)
 {
+	k->pid = pid;
+	if (k->sock < 0) {
+		(void) close(pidfd);
+		judge(k);
+		return;
+	}
 	if (k->sandbox && k->sandbox->holder_pidfd < 0)
 		k->sandbox->holder_pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
 	if (k->pidfd < 0 && (k->sandbox || k->process->backend == BACKEND_HOST)) {
@@ -747,6 +760,12 @@ void link_launched(struct keeper *k, int pidfd)
 	} else {
 		(void) close(pidfd);
 	}
+}
+
+void link_orphaned(struct keeper *k)
+{
+	if (k->sock < 0)
+		judge(k);
 }
 
 void link_launch_failed(struct keeper *k, const struct err *why)

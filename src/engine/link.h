@@ -60,6 +60,7 @@ struct keeper {
 
 	int sock;
 	struct watch watch;
+	int32_t pid;	   /* the keeper's, 0 = not known */
 	int pidfd; /* of the keeper, where signals may be needed; -1 */
 	struct timer timer; /* deadline, or next try */
 	bool warned;	    /* the deadline has sent SIGCONT */
@@ -76,9 +77,11 @@ struct keeper {
 	struct sandbox *join;
 };
 
-/* The launcher's answers. answer pidfd: taken. */
-void link_launched(struct keeper *k, int pidfd);
+/* The launcher's answers. pidfd is taken. */
+void link_launched(struct keeper *k, int32_t pid, int pidfd);
 void link_launch_failed(struct keeper *k, const struct err *why);
+/* The launcher died without an answer. */
+void link_orphaned(struct keeper *k);
 /* The order cannot be given: its process ends as start_failed. */
 void link_fail(struct keeper *k, const struct err *why);
 /* The descriptors of the order are with the launcher now. */

@@ -256,6 +256,7 @@ static void init(struct engine *e, const struct options *o)
 	e->launcher.sock = e->launcher.pidfd = e->checkpoint_pidfd = -1;
 	e->world.uid = geteuid();
 	e->world.started_wall_ns = clock_wall();
+	e->world.started_boot_ns = clock_boot();
 	list_init(&e->world.watchers);
 	list_init(&e->launcher.queue);
 	list_init(&e->launcher.out);

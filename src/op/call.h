@@ -40,7 +40,7 @@ struct world {
 	int boxes_fd;
 	const char *state_dir, *socket;
 	uid_t uid;
-	uint64_t started_wall_ns;
+	uint64_t started_wall_ns, started_boot_ns;
 	unsigned int adopted, lost; /* at recovery */
 };
 
@@ -149,6 +149,8 @@ int keeper_kill(struct process *p, int sig, uint64_t grace_ns, enum box_reason r
 		struct err *err);
 /* Whether there is a keeper that can be told something. */
 bool keeper_there(const struct process *p);
+/* Its process number, 0 if that is not known. It may be gone: for people only. */
+int32_t keeper_pid(const struct process *p);
 
 /*
  * Ends a sandbox: takes no more commands, ends those that it has, then its holder.

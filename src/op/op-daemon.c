@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../base/cleanup.h"
+#include "../base/clock.h"
 #include "../wire/json.h"
 #include "handlers.h"
 #include "record.h"
@@ -34,9 +35,9 @@ static void set_facts(json_t *o, const struct world *w)
 	set(o, "connections", json_integer(f.connections));
 	set(o, "calls", json_integer(f.calls));
 	set(o, "loop_stall_max_ms", json_real((double)(f.stall_max_ns / 1000) / 1000.0));
-	set(o, "loop_turns", json_integer((json_int_t)f.turns));
+	set(o, "turns", json_integer((json_int_t)f.turns));
 	set(o, "memory_bytes", json_integer((json_int_t)f.memory_bytes));
-	set(o, "journal_wal_pages", json_integer(f.wal_pages));
+	set(o, "wal_pages", json_integer(f.wal_pages));
 }
 
 /* {"user_namespaces": true, "landlock": "why it is not there"} */
@@ -69,11 +70,12 @@ static void on_status(struct call *c, const json_t *facts)
 		set(o, "pid", json_integer(getpid()));
 		set(o, "uid", json_integer(w->uid));
 		set(o, "started_at", json_time_or_null(w->started_wall_ns));
+		set(o, "uptime_ms",
+		    json_integer((json_int_t)((clock_boot() - w->started_boot_ns) / NS_PER_MS)));
 		set(o, "socket", json_text_or_null(w->socket));
 		set(o, "state_dir", json_text_or_null(w->state_dir));
 		set(o, "live", json_integer(w->processes.n_live));
 		set(o, "live_max", json_integer(PROCESS_LIVE_MAX));
-		set(o, "remembered", json_integer(w->processes.n_all));
 		set(o, "sandboxes", json_integer(w->sandboxes.n));
 		set(o, "adopted", json_integer(w->adopted));
 		set(o, "lost", json_integer(w->lost));

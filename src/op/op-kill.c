@@ -14,6 +14,7 @@
 #include "../base/cleanup.h"
 #include "../base/clock.h"
 #include "../base/signame.h"
+#include "../sys/proctree.h"
 #include "../wire/json.h"
 #include "handlers.h"
 #include "output.h"
@@ -23,6 +24,7 @@
 
 #define MARGIN_NS (2 * NS_PER_SEC) /* after the grace period, for the kernel to do it */
 #define LAST_OUTPUT ((size_t)16 << 10)
+#define SURVIVORS_MAX 256
 #define CANCEL_MAX 256 /* processes of one call_id */
 
 struct ending;
@@ -50,12 +52,21 @@ static void ending_free(struct ending *e)
 	free(e);
 }
 
+static void add_survivor(pid_t pid, void *arg)
+{
+	json_t *a = arg;
+
+	if (json_array_size(a) < SURVIVORS_MAX)
+		(void) json_array_append_new(a, json_integer(pid));
+}
+
 static json_t *survivors(const struct process *p)
 {
+	int32_t keeper = keeper_pid(p);
 	json_t *a = json_array();
 
-	if (a && p->ended_mono_ns == 0 && p->pid > 0)
-		(void) json_array_append_new(a, json_integer(p->pid));
+	if (a && p->ended_mono_ns == 0 && keeper > 1)
+		(void) proctree_each(keeper, add_survivor, a);
 	return a;
 }
 

@@ -94,7 +94,7 @@ static int take_bytes(const json_t *v, bool base64, size_t max, struct req_bytes
 	int r;
 
 	if (!json_is_string(v))
-		return bad(err, path, "has something that is no string");
+		return bad(err, path, "is no string; allowed: a string");
 	if (json_string_length(v) > (base64 ? max / 3 * 4 + 4 : max))
 		return err_set(
 			err, ERR_INVALID_INPUT, path, 0,

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
@@ -162,6 +164,22 @@ static int own_sandbox(struct call *c, const struct profile *profile, struct san
 	return start_sandbox(c, &a, ret, err) < 0 ? -err->code : (s->sandbox = *ret, 0);
 }
 
+/* A sandbox may not show what the connection's hello does not allow. */
+static int check_workspace(struct call *c, const struct sandbox *s, struct err *err)
+{
+	__attribute__((cleanup(workspace_fini_p))) struct workspace ws = WORKSPACE_INIT;
+	int r;
+
+	if (!s->workspace.path)
+		return 0;
+	r = ceiling_workspace(&c->session->ceiling, c->session->who, s->workspace.path, &ws, err);
+	if (r == 0 && (ws.dev != s->workspace.dev || ws.ino != s->workspace.ino))
+		r = -ERR_DENIED;
+	return r < 0 ? err_set(err, ERR_DENIED, "sandbox", 0,
+			       "the sandbox has another workspace than this connection") :
+		       0;
+}
+
 static int choose_sandbox(struct call *c, const struct start_params *q, bool may_make,
 			  struct pending *p, struct err *err)
 {
@@ -186,6 +204,9 @@ static int choose_sandbox(struct call *c, const struct start_params *q, bool may
 		return err_set(err, ERR_INVALID_INPUT, "profile", 0,
 			       "the sandbox has the profile %s, and its commands have no other",
 			       p->sandbox->profile->name);
+	r = check_workspace(c, p->sandbox, err);
+	if (r < 0)
+		return r;
 	return ceiling_profile(&c->session->ceiling, p->sandbox->profile->name, &p->profile, err);
 }
 
@@ -308,15 +329,23 @@ static bool is_devnull(const struct stat *st)
 
 static int take_stdin_fd(struct call *c, int *ret, struct err *err)
 {
+	struct statfs fs;
 	struct stat st;
+	int flags;
 
 	if (c->n_fds == 0 || c->fds[0] < 0)
 		return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
 			       "stdin is {\"fd\": true}, but no descriptor came with the call");
-	if (fstat(c->fds[0], &st) < 0)
+	flags = fcntl(c->fds[0], F_GETFL);
+	if (flags < 0 || fstat(c->fds[0], &st) < 0 || fstatfs(c->fds[0], &fs) < 0)
 		return err_set(err, ERR_INVALID_INPUT, "stdin", errno, "stdin's descriptor");
-	if (!S_ISFIFO(st.st_mode) && !S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode) &&
-	    !is_devnull(&st))
+	if (flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY)
+		return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
+			       "stdin's descriptor cannot be read from; allowed: one that can");
+	/* An eventfd and the like call themselves regular files (Linux 6.16). */
+	if ((!S_ISFIFO(st.st_mode) && !S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode) &&
+	     !is_devnull(&st)) ||
+	    fs.f_type == ANON_INODE_FS_MAGIC)
 		return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
 			       "stdin's descriptor is %s; allowed: a pipe, a socket, a regular "
 			       "file, /dev/null",
