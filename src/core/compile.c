@@ -69,6 +69,29 @@ static const char *workspace_path(const struct compile_args *a)
 	return a->workspace ? a->workspace->path : NULL;
 }
 
+/* One of the two lies in the other. */
+static bool overlap(const char *a, const char *b)
+{
+	size_t na = strlen(a), nb = strlen(b);
+	const char *longer = na > nb ? a : b;
+	size_t n = MIN(na, nb);
+
+	return strncmp(a, b, n) == 0 && (longer[n] == '\0' || longer[n] == '/');
+}
+
+static int check_private(const struct compile_args *a, const char *ws, struct err *err)
+{
+	for (size_t i = 0; native(a) && ws && i < ARRAY_SIZE(a->private_dirs); i++)
+		if (a->private_dirs[i] && overlap(ws, a->private_dirs[i]))
+			return err_set(err, ERR_DENIED, "workspace", 0,
+				       "the workspace \"%.120s\" and proctor's own \"%.120s\" "
+				       "lie in each other: a command could reach the engine; "
+				       "choose a narrower workspace, or move the other one with "
+				       "PROCTOR_STATE_DIR and PROCTOR_RUNTIME_DIR",
+				       ws, a->private_dirs[i]);
+	return 0;
+}
+
 static int check_args(const struct compile_args *a, struct err *err)
 {
 	const char *ws = workspace_path(a);
@@ -95,7 +118,7 @@ static int check_args(const struct compile_args *a, struct err *err)
 	if (native(a) && ws && strcmp(ws, "/") == 0)
 		return err_set(err, ERR_DENIED, "workspace", 0,
 			       "\"/\" cannot be the workspace of a sandbox");
-	return 0;
+	return check_private(a, ws, err);
 }
 
 /* Prepare */
@@ -400,7 +423,9 @@ static void add_record(const struct compile_args *a, struct plan_builder *b)
 	const struct step_record record = {
 		.id = *a->id,
 		.boot_id = *a->boot_id,
-		.ring_size = discard ? 0 : s->ring_bytes ? s->ring_bytes : BOX_RING_DEFAULT,
+		.ring_size = discard	   ? 0 :
+			     s->ring_bytes ? s->ring_bytes :
+					     BOX_RING_DEFAULT,
 		.capture = s->pty ? BOX_CAPTURE_PTY : s->capture,
 		.overflow = s->overflow,
 		.leftover_kill = s->leftover_kill,

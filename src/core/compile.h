@@ -58,6 +58,11 @@ struct compile_args {
 	const struct workspace *workspace; /* path NULL = none */
 	enum compile_mode mode;
 	uid_t engine_uid; /* what the engine runs as: geteuid() */
+	/*
+	 * The engine's own directories, real paths or NULL: a sandbox that showed
+	 * one would show the sockets by which its commands could order others.
+	 */
+	const char *private_dirs[2];
 
 	/* for the commit plan */
 	const struct command_spec *spec;

@@ -21,7 +21,7 @@ int process_box(struct process *p)
 		return -1;
 	/* One that nobody has taken yet is read again later. */
 	if (box_read_head(fd, &head, NULL) < 0 || !id_eq(&head.id, &p->id)) {
-		(void) close(fd);
+		(void)close(fd);
 		return -1;
 	}
 	p->box_fd = fd;
@@ -31,16 +31,16 @@ int process_box(struct process *p)
 void process_box_close(struct process *p)
 {
 	if (p->box_fd >= 0)
-		(void) close(p->box_fd);
+		(void)close(p->box_fd);
 	p->box_fd = -1;
 }
 
 /* The keeper may write what it likes: only what can be is taken over. */
 static bool is_sane(const struct box_record *r)
 {
-	return r->state >= BOX_STARTING && r->state <= BOX_EXITED && r->reason < BOX_REASON_LOST &&
-	       r->exit_code >= -1 && r->exit_code <= 255 && r->exit_signal >= 0 &&
-	       r->exit_signal <= 64 && r->sandbox_pid >= 0;
+	return r->state >= BOX_STARTING && r->state <= BOX_EXITED &&
+	       r->reason < BOX_REASON_LOST && r->exit_code >= -1 && r->exit_code <= 255 &&
+	       r->exit_signal >= 0 && r->exit_signal <= 64 && r->sandbox_pid >= 0;
 }
 
 static void read_extents(struct process *p)
@@ -59,7 +59,8 @@ bool process_read(struct process *p)
 {
 	struct box_record r;
 
-	if (process_box(p) < 0 || box_read_record(p->box_fd, &r, NULL) < 0 || !is_sane(&r))
+	if (process_box(p) < 0 || box_read_record(p->box_fd, &r, NULL) < 0 ||
+	    !is_sane(&r))
 		return false;
 	r.start_stage[BOX_STAGE_MAX - 1] = '\0';
 	r.start_msg[BOX_MSG_MAX - 1] = '\0';

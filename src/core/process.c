@@ -44,7 +44,7 @@ static void process_free(struct process *p)
 	free(p->consumer);
 	free(p->writes);
 	if (p->box_fd >= 0)
-		(void) close(p->box_fd);
+		(void)close(p->box_fd);
 	free(p);
 }
 
@@ -69,9 +69,10 @@ int registry_admit(const struct registry *r, struct err *err)
 {
 	if (r->n_live < PROCESS_LIVE_MAX)
 		return 0;
-	return err_set(err, ERR_QUOTA, NULL, 0,
-		       "%u commands are alive, and no more are allowed: end some of them first",
-		       r->n_live);
+	return err_set(
+		err, ERR_QUOTA, NULL, 0,
+		"%u commands are alive, and no more are allowed: end some of them first",
+		r->n_live);
 }
 
 static bool is_later(const struct process *a, const struct process *b)
@@ -86,7 +87,8 @@ static void insert_in_order(struct registry *r, struct process *p)
 {
 	struct list *at = &r->all;
 
-	while (at->prev != &r->all && is_later(container_of(at->prev, struct process, all), p))
+	while (at->prev != &r->all &&
+	       is_later(container_of(at->prev, struct process, all), p))
 		at = at->prev;
 	list_append(at, &p->all);
 }
@@ -107,12 +109,15 @@ int process_new(struct registry *r, const struct process_args *a, struct process
 		return err_set(err, ERR_CONFLICT, "id", 0, "this id is in use");
 	p = calloc(1, sizeof(*p));
 	if (!p)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep the process");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep the process");
 	p->box_fd = -1;
 	if (dup_text(&p->spec, a->spec) < 0 || dup_text(&p->label, a->label) < 0 ||
-	    dup_text(&p->call_id, a->call_id) < 0 || dup_text(&p->profile, a->profile) < 0) {
+	    dup_text(&p->call_id, a->call_id) < 0 ||
+	    dup_text(&p->profile, a->profile) < 0) {
 		process_free(p);
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep the process");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep the process");
 	}
 
 	p->registry = r;
@@ -349,7 +354,8 @@ struct process *registry_expired(const struct registry *r, uint64_t now_mono_ns)
 	return NULL;
 }
 
-bool process_write_seen(struct process *p, const char *write_id, struct process_write **ret)
+bool process_write_seen(struct process *p, const char *write_id,
+			struct process_write **ret)
 {
 	struct process_write *w;
 
@@ -366,8 +372,8 @@ bool process_write_seen(struct process *p, const char *write_id, struct process_
 		}
 	}
 	w = &p->writes->w[p->writes->next++ % PROCESS_WRITE_IDS];
-	(void) memset(w, 0, sizeof(*w));
-	(void) memcpy(w->id, write_id, strnlen(write_id, PROCESS_WRITE_ID_MAX));
+	(void)memset(w, 0, sizeof(*w));
+	(void)memcpy(w->id, write_id, strnlen(write_id, PROCESS_WRITE_ID_MAX));
 	*ret = w;
 	return false;
 }
@@ -382,12 +388,18 @@ const char *process_state_name(enum process_state s)
 const char *process_status(const struct process *p)
 {
 	static const char *const by_reason[] = {
-		[BOX_REASON_NONE] = "running",	     [BOX_REASON_EXITED] = "error",
-		[BOX_REASON_SIGNALED] = "error",     [BOX_REASON_TIMEOUT] = "timeout",
-		[BOX_REASON_KILLED] = "killed",	     [BOX_REASON_CANCELLED] = "cancelled",
-		[BOX_REASON_OOM] = "killed",	     [BOX_REASON_LIFETIME] = "timeout",
-		[BOX_REASON_IDLE] = "timeout",	     [BOX_REASON_OUTPUT_LIMIT] = "killed",
-		[BOX_REASON_DISCONNECTED] = "cancelled", [BOX_REASON_START_FAILED] = "error",
+		[BOX_REASON_NONE] = "running",
+		[BOX_REASON_EXITED] = "error",
+		[BOX_REASON_SIGNALED] = "error",
+		[BOX_REASON_TIMEOUT] = "timeout",
+		[BOX_REASON_KILLED] = "killed",
+		[BOX_REASON_CANCELLED] = "cancelled",
+		[BOX_REASON_OOM] = "killed",
+		[BOX_REASON_LIFETIME] = "timeout",
+		[BOX_REASON_IDLE] = "timeout",
+		[BOX_REASON_OUTPUT_LIMIT] = "killed",
+		[BOX_REASON_DISCONNECTED] = "cancelled",
+		[BOX_REASON_START_FAILED] = "error",
 		[BOX_REASON_LOST] = "lost",
 	};
 

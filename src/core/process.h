@@ -119,10 +119,11 @@ struct process {
 	char *killed_by;       /* who, and the reason he gave */
 	struct process_writes *writes;
 	uint64_t cpu_us, cpu_at_ns; /* when last counted, for the use since then */
-	struct list feeds; /* input on its way, the first one being written; the operations' */
-	uint64_t connection; /* of on_disconnect: kill; 0 = none */
+	struct list feeds;	    /* input on its way, the first one being written; the
+				       operations' */
+	uint64_t connection;	    /* of on_disconnect: kill; 0 = none */
 	char *consumer; /* of overflow: block: who acknowledges; NULL = who started it */
-	int box_fd;			   /* -1 = not open */
+	int box_fd;	/* -1 = not open */
 
 	struct keeper *keeper; /* the engine's link, NULL if there is none */
 };
@@ -134,7 +135,7 @@ struct registry {
 	struct list ended;
 	struct list told, ready;
 	struct list dead; /* freed by registry_reap() */
-	int boxes_fd; /* the directory of the boxes; borrowed */
+	int boxes_fd;	  /* the directory of the boxes; borrowed */
 	unsigned int n_all, n_ended, n_live;
 	uint64_t started;
 };
@@ -192,7 +193,8 @@ bool process_wants_output(const struct process *p, uint64_t past[static BOX_STRE
 struct process *registry_expired(const struct registry *r, uint64_t now_mono_ns);
 
 /* true and the earlier result if this id was used; false: it is noted as begun. */
-bool process_write_seen(struct process *p, const char *write_id, struct process_write **ret);
+bool process_write_seen(struct process *p, const char *write_id,
+			struct process_write **ret);
 
 /*
  * Its box, open for reading, which the process keeps (process-box.c). -1 if there

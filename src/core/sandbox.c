@@ -23,7 +23,7 @@ static void sandbox_free(struct sandbox *s)
 	free(s->label);
 	free(s->spec);
 	if (s->holder_pidfd >= 0)
-		(void) close(s->holder_pidfd);
+		(void)close(s->holder_pidfd);
 	free(s);
 }
 
@@ -49,7 +49,8 @@ static int fill(struct sandbox *s, const struct sandbox_args *a, struct err *err
 	s->label = a->label ? strdup(a->label) : NULL;
 	s->spec = a->spec ? strdup(a->spec) : NULL;
 	if ((a->label && !s->label) || (a->spec && !s->spec))
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep the sandbox");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep the sandbox");
 	return a->workspace ? workspace_dup(a->workspace, &s->workspace, err) : 0;
 }
 
@@ -60,13 +61,15 @@ int sandbox_new(struct sandboxes *l, const struct sandbox_args *a, struct sandbo
 	int r;
 
 	if (l->n >= SANDBOXES_MAX)
-		return err_set(err, ERR_QUOTA, NULL, 0,
-			       "there are %u sandboxes, and no more are allowed: destroy some "
-			       "of them first",
-			       l->n);
+		return err_set(
+			err, ERR_QUOTA, NULL, 0,
+			"there are %u sandboxes, and no more are allowed: destroy some "
+			"of them first",
+			l->n);
 	s = calloc(1, sizeof(*s));
 	if (!s)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep the sandbox");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep the sandbox");
 	s->workspace.fd = -1;
 	s->holder_pidfd = -1;
 	r = fill(s, a, err);

@@ -51,9 +51,9 @@ struct sandbox {
 	unsigned int n_live;
 	unsigned int ended_by_end; /* commands that its end has ended */
 	enum sandbox_state state;
-	bool unsaved;  /* its end is not in the journal yet */
-	bool orphan;   /* of a connection that is gone: goes with its last command */
-	bool news;     /* to be told at the end of the turn */
+	bool unsaved;	/* its end is not in the journal yet */
+	bool orphan;	/* of a connection that is gone: goes with its last command */
+	bool news;	/* to be told at the end of the turn */
 	struct err why; /* it did not start */
 	int holder_pidfd;
 	struct keeper *keeper;

@@ -101,6 +101,17 @@ static int open_below(struct engine *e, const char *name, int *ret, struct err *
 	return dirs_make(path, ret, err);
 }
 
+/* Without links, so that it can be compared with a workspace. */
+static int real_path(char path[static PATH_MAX], struct err *err)
+{
+	char real[PATH_MAX];
+
+	if (!realpath(path, real))
+		return err_set(err, ERR_UNAVAILABLE, "directory", errno, "%.300s", path);
+	memcpy(path, real, sizeof(real));
+	return 0;
+}
+
 static int open_dirs(struct engine *e, struct err *err)
 {
 	int r = dirs_make(e->opt.state, &e->state_fd, err);
@@ -113,9 +124,15 @@ static int open_dirs(struct engine *e, struct err *err)
 		r = dirs_make(e->opt.runtime, &e->runtime_fd, err);
 	if (r < 0)
 		return r;
+	r = real_path(e->opt.state, err);
+	if (r == 0)
+		r = real_path(e->opt.runtime, err);
+	if (r < 0)
+		return r;
 	(void) snprintf(e->socket_path, sizeof(e->socket_path), "%s/" ENGINE_SOCKET,
 			e->opt.runtime);
 	e->world.state_dir = e->opt.state;
+	e->world.runtime_dir = e->opt.runtime;
 	e->world.socket = e->socket_path;
 	return 0;
 }

@@ -124,10 +124,13 @@ void sandbox_end(struct world *w, struct sandbox *s, uint64_t grace_ns)
 	fail_orders(s);
 	LIST_EACH_SAFE (&s->commands, it) {
 		struct process *p = container_of(it, struct process, siblings);
+		/* One that has ended by itself is about to say that it is empty. */
+		bool lives = !p->exited || p->record.live > 0;
 		struct err err;
 
 		if (keeper_kill(p, grace_ns > 0 ? SIGTERM : SIGKILL, grace_ns,
-				BOX_REASON_KILLED, &err) == 0)
+				BOX_REASON_KILLED, &err) == 0 &&
+		    lives)
 			s->ended_by_end++;
 	}
 	sandbox_step(w, s);

@@ -115,7 +115,8 @@ void ladder_reap(struct keeper *k)
 			gone = true;
 		}
 	}
-	/* All is reaped first, so that nobody need look for what is left if nothing is. */
+	/* All is reaped first, so that nobody need look for what is left if nothing is.
+	 */
 	none = pid < 0 && errno == ECHILD;
 	k->empty = k->empty || (none && k->main_gone);
 	if (gone)

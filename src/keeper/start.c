@@ -217,7 +217,8 @@ int start_child(struct keeper *k, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE, "stdio", -r,
 			       "open stdin, stdout or stderr");
 	pid = clone(child_main, child_stack + sizeof(child_stack),
-		    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &args, &k->main_pidfd);
+		    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &args,
+		    &k->main_pidfd);
 	if (pid < 0)
 		return err_set(err, ERR_UNAVAILABLE, "fork", errno, "clone");
 	k->main_pid = pid;

@@ -18,8 +18,8 @@ json_t *bus_event(enum bus_kind kind, const struct process *p)
 			      clock_rfc3339(clock_wall(), now));
 
 	if (e && p)
-		(void) json_object_set_new(e, "id",
-					   json_string(id_format(&p->id, ID_PROCESS, id)));
+		(void)json_object_set_new(e, "id",
+					  json_string(id_format(&p->id, ID_PROCESS, id)));
 	return e;
 }
 
@@ -43,14 +43,16 @@ static json_t *started(const struct process *p)
 
 	if (!e)
 		return NULL;
-	(void) json_object_set_new(e, "pid", p->pid > 0 ? json_integer(p->pid) : json_null());
-	(void) json_object_set_new(e, "sandbox",
-				   id_is_zero(&p->sandbox_id) ?
-					   json_null() :
-					   json_string(id_format(&p->sandbox_id, ID_SANDBOX, id)));
-	(void) json_object_set_new(e, "agent", json_text_or_null(p->owner->name));
-	(void) json_object_set_new(e, "label", json_text_or_null(p->label));
-	(void) json_object_set_new(e, "call_id", json_text_or_null(p->call_id));
+	(void)json_object_set_new(e, "pid",
+				  p->pid > 0 ? json_integer(p->pid) : json_null());
+	(void)json_object_set_new(
+		e, "sandbox",
+		id_is_zero(&p->sandbox_id) ?
+			json_null() :
+			json_string(id_format(&p->sandbox_id, ID_SANDBOX, id)));
+	(void)json_object_set_new(e, "agent", json_text_or_null(p->owner->name));
+	(void)json_object_set_new(e, "label", json_text_or_null(p->label));
+	(void)json_object_set_new(e, "call_id", json_text_or_null(p->call_id));
 	return e;
 }
 
@@ -62,7 +64,7 @@ static json_t *exited(struct world *w, struct process *p)
 	json_t *e = bus_event(BUS_EXIT, p);
 
 	for (size_t i = 0; e && record && i < ARRAY_SIZE(keys); i++)
-		(void) json_object_set(e, keys[i], json_object_get(record, keys[i]));
+		(void)json_object_set(e, keys[i], json_object_get(record, keys[i]));
 	return e;
 }
 
@@ -83,7 +85,8 @@ void bus_news(struct world *w, struct process *p, unsigned int news)
 void bus_heartbeat(struct world *w, struct process *p, const json_t *event)
 {
 	if (!list_empty(&w->watchers))
-		emit(w, BUS_HEARTBEAT, p, p->owner, json_copy((json_t *)(uintptr_t)event));
+		emit(w, BUS_HEARTBEAT, p, p->owner,
+		     json_copy((json_t *)(uintptr_t)event));
 }
 
 void bus_denial(struct world *w, const struct principal *who, const char *operation,
@@ -96,11 +99,11 @@ void bus_denial(struct world *w, const struct principal *who, const char *operat
 	e = bus_event(BUS_DENIAL, NULL);
 	if (!e)
 		return;
-	(void) json_object_set_new(e, "id", json_null());
-	(void) json_object_set_new(e, "operation", json_text_or_null(operation));
-	(void) json_object_set_new(e, "what", json_text_or_null(why->msg));
-	(void) json_object_set_new(e, "layer", json_string("policy"));
-	(void) json_object_set_new(e, "rule", json_text_or_null(why->stage));
+	(void)json_object_set_new(e, "id", json_null());
+	(void)json_object_set_new(e, "operation", json_text_or_null(operation));
+	(void)json_object_set_new(e, "what", json_text_or_null(why->msg));
+	(void)json_object_set_new(e, "layer", json_string("policy"));
+	(void)json_object_set_new(e, "rule", json_text_or_null(why->stage));
 	emit(w, BUS_DENIAL, NULL, who, e);
 }
 
@@ -114,12 +117,13 @@ void bus_log(struct world *w, enum log_level level, const char *line)
 	e = bus_event(BUS_LOG, NULL);
 	if (!e)
 		return;
-	(void) json_object_set_new(e, "level", json_string(names[level]));
-	(void) json_object_set_new(e, "message", json_text_or_null(line));
+	(void)json_object_set_new(e, "level", json_string(names[level]));
+	(void)json_object_set_new(e, "message", json_text_or_null(line));
 	LIST_EACH_SAFE (&w->watchers, it) {
 		struct watcher *x = container_of(it, struct watcher, node);
 
-		if ((int)level <= watcher_level(x) && watcher_wants(x, BUS_LOG, NULL, NULL))
+		if ((int)level <= watcher_level(x) &&
+		    watcher_wants(x, BUS_LOG, NULL, NULL))
 			watcher_send(x, json_incref(e));
 	}
 	json_decref(e);

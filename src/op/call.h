@@ -38,7 +38,7 @@ struct world {
 	struct journal *journal;
 	struct id boot_id;
 	int boxes_fd;
-	const char *state_dir, *socket;
+	const char *state_dir, *runtime_dir, *socket; /* real paths */
 	uid_t uid;
 	uint64_t started_wall_ns, started_boot_ns;
 	unsigned int adopted, lost; /* at recovery */

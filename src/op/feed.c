@@ -34,7 +34,7 @@ static void on_answer(struct keeper_ask *a, int error, const struct keeper_msg *
 {
 	struct feed *f = container_of(a, struct feed, ask);
 
-	(void) stat;
+	(void)stat;
 	f->asked = false;
 	/* It says how much it took: no more than it was given. */
 	if (error == 0 && m && m->b <= f->len - f->taken)
@@ -53,7 +53,7 @@ static void on_news(struct waiter *w, struct process *p, unsigned int news)
 {
 	struct feed *f = container_of(w, struct feed, waiter);
 
-	(void) p;
+	(void)p;
 	if (news & (NEWS_EXITED | NEWS_EMPTY | NEWS_LOST | NEWS_RELEASED | NEWS_FAILED))
 		end(f, EPIPE);
 	else if (news & NEWS_STARTED && f->node.prev == &f->process->feeds)
@@ -100,14 +100,16 @@ int feed_start(struct process *p, unsigned char *bytes, size_t len, bool close,
 	if (p->exited || p->ended_mono_ns != 0)
 		r = err_set(err, ERR_CONFLICT, "id", 0, "the command has ended");
 	else if (!p->stdin_open)
-		r = err_set(err, ERR_CONFLICT, "id", 0,
-			    "the command takes no input: its stdin is closed, or it was not "
-			    "started with {\"open\": true}");
+		r = err_set(
+			err, ERR_CONFLICT, "id", 0,
+			"the command takes no input: its stdin is closed, or it was not "
+			"started with {\"open\": true}");
 	else if (is_too_much(p, len))
 		r = err_set(err, ERR_QUOTA, "data", 0,
 			    "too much input waits already for the command to read it");
 	else if (!(f = calloc(1, sizeof(*f))))
-		r = err_set(err, ERR_UNAVAILABLE, "data", ENOMEM, "cannot keep the input");
+		r = err_set(err, ERR_UNAVAILABLE, "data", ENOMEM,
+			    "cannot keep the input");
 	else
 		r = 0;
 	if (r < 0) {

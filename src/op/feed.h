@@ -15,7 +15,7 @@
 
 #include "call.h"
 
-#define FEED_QUEUE_MAX 64		  /* of one process */
+#define FEED_QUEUE_MAX 64		 /* of one process */
 #define FEED_BYTES_MAX ((size_t)8 << 20) /* of one process */
 
 struct feed_result {
@@ -33,7 +33,8 @@ struct feed {
 	unsigned char *bytes;
 	size_t len, taken;
 	bool close;
-	/* The one who waits; NULL = nobody. Called once, when nothing more will be taken. */
+	/* The one who waits; NULL = nobody. Called once, when nothing more will be taken.
+	 */
 	void (*done)(void *data, const struct feed_result *r);
 	void *data;
 };

@@ -31,8 +31,9 @@ bool watcher_wants(const struct watcher *x, enum bus_kind kind, const struct pro
 		return !q->id && !q->sandbox && !q->label;
 	if (q->id && strcmp(q->id, id_format(&p->id, ID_PROCESS, id)) != 0)
 		return false;
-	if (q->sandbox && (id_is_zero(&p->sandbox_id) ||
-			   strcmp(q->sandbox, id_format(&p->sandbox_id, ID_SANDBOX, id)) != 0))
+	if (q->sandbox &&
+	    (id_is_zero(&p->sandbox_id) ||
+	     strcmp(q->sandbox, id_format(&p->sandbox_id, ID_SANDBOX, id)) != 0))
 		return false;
 	return !q->label || strcmp(q->label, p->label ? p->label : "") == 0;
 }
@@ -47,7 +48,8 @@ static void tell_missed(struct watcher *x)
 	if (x->missed == 0 || !call_has_room(x->call))
 		return;
 	call_event(x->call,
-		   json_pack("{s:s, s:I}", "event", "missed", "count", (json_int_t)x->missed),
+		   json_pack("{s:s, s:I}", "event", "missed", "count",
+			     (json_int_t)x->missed),
 		   NULL, 0);
 	x->missed = 0;
 }
@@ -72,7 +74,7 @@ static void on_stop(struct call *c, enum call_end why)
 {
 	struct watcher *x = c->state;
 
-	(void) why;
+	(void)why;
 	list_remove(&x->node);
 	c->state = NULL;
 	free(x);

@@ -34,12 +34,14 @@ static void writing_free(struct writing *w)
 	free(w);
 }
 
-static json_t *write_result(const struct id *id, uint64_t taken, bool repeated, bool closed)
+static json_t *write_result(const struct id *id, uint64_t taken, bool repeated,
+			    bool closed)
 {
 	char text[ID_TEXT];
 
-	return json_pack("{s:s, s:I, s:b, s:b}", "id", id_format(id, ID_PROCESS, text), "bytes",
-			 (json_int_t)taken, "repeated", repeated, "closed", closed);
+	return json_pack("{s:s, s:I, s:b, s:b}", "id", id_format(id, ID_PROCESS, text),
+			 "bytes", (json_int_t)taken, "repeated", repeated, "closed",
+			 closed);
 }
 
 static void note_write(struct call *c, const struct writing *w, uint64_t taken)
@@ -61,8 +63,8 @@ static void on_written(void *data, const struct feed_result *r)
 
 	note_write(c, w, r->taken);
 	if (r->error != 0 && r->taken == 0) {
-		(void) err_set(&err, ERR_CONFLICT, "id", r->error == EPROTO ? 0 : r->error,
-			       "the command took none of it");
+		(void)err_set(&err, ERR_CONFLICT, "id", r->error == EPROTO ? 0 : r->error,
+			      "the command took none of it");
 		writing_free(w);
 		call_fail(c, &err);
 		return;
@@ -79,15 +81,15 @@ static void on_write_stop(struct call *c, enum call_end why)
 {
 	struct writing *w = c->state;
 
-	(void) why;
+	(void)why;
 	if (w->feed)
 		feed_forget(w->feed);
 	writing_free(w);
 }
 
 /* Bytes of data, or those behind the JSON. */
-static int take_bytes(struct call *c, struct write_params *q, unsigned char **ret, size_t *ret_len,
-		      struct err *err)
+static int take_bytes(struct call *c, struct write_params *q, unsigned char **ret,
+		      size_t *ret_len, struct err *err)
 {
 	if (q->data.v && c->raw_len > 0)
 		return err_set(err, ERR_INVALID_INPUT, "data", 0,
@@ -111,7 +113,8 @@ static int take_bytes(struct call *c, struct write_params *q, unsigned char **re
 	return 0;
 }
 
-static struct writing *writing_new(struct call *c, const struct process *p, const char *write_id)
+static struct writing *writing_new(struct call *c, const struct process *p,
+				   const char *write_id)
 {
 	struct writing *w = calloc(1, sizeof(*w));
 
@@ -146,14 +149,16 @@ int op_process_write(struct call *c, struct err *err)
 		if (!seen->done)
 			return err_set(err, ERR_CONFLICT, "write_id", 0,
 				       "this write is still under way");
-		call_reply(c, write_result(&p->id, seen->taken, true, !p->stdin_open), NULL, 0);
+		call_reply(c, write_result(&p->id, seen->taken, true, !p->stdin_open),
+			   NULL, 0);
 		return 0;
 	}
 	r = take_bytes(c, q, &bytes, &len, err);
 	if (r == 0) {
 		w = writing_new(c, p, q->write_id);
 		if (w) {
-			r = feed_start(p, bytes, len, q->close, on_written, w, &w->feed, err);
+			r = feed_start(p, bytes, len, q->close, on_written, w, &w->feed,
+				       err);
 			if (r < 0)
 				writing_free(w);
 		} else {
@@ -172,7 +177,7 @@ struct asking {
 	struct keeper_ask ask;
 	struct call *call;
 	struct id id;
-	int signal;	     /* 0 = resize */
+	int signal;		/* 0 = resize */
 	struct keeper_ask stat; /* after a signal: what lives */
 };
 
@@ -186,7 +191,7 @@ static void asking_free(struct asking *a)
 
 static void on_asking_stop(struct call *c, enum call_end why)
 {
-	(void) why;
+	(void)why;
 	asking_free(c->state);
 }
 
@@ -194,7 +199,7 @@ static void on_asking_tick(struct call *c)
 {
 	struct err err;
 
-	(void) err_set(&err, ERR_TIMEOUT, NULL, 0, "the command's keeper does not answer");
+	(void)err_set(&err, ERR_TIMEOUT, NULL, 0, "the command's keeper does not answer");
 	asking_free(c->state);
 	call_fail(c, &err);
 }
@@ -203,8 +208,8 @@ static void answer_signal(struct asking *a, json_t *live)
 {
 	struct call *c = a->call;
 	char id[ID_TEXT], name[SIGNAME_MAX];
-	json_t *o = json_pack("{s:s, s:s, s:o}", "id", id_format(&a->id, ID_PROCESS, id), "sent",
-			      signame(a->signal, name), "live", live);
+	json_t *o = json_pack("{s:s, s:s, s:o}", "id", id_format(&a->id, ID_PROCESS, id),
+			      "sent", signame(a->signal, name), "live", live);
 
 	asking_free(a);
 	call_reply(c, o, NULL, 0);
@@ -215,7 +220,7 @@ static void on_live(struct keeper_ask *ask, int error, const struct keeper_msg *
 {
 	struct asking *a = container_of(ask, struct asking, stat);
 
-	(void) m;
+	(void)m;
 	answer_signal(a, error == 0 && st ? json_integer(st->live) : json_null());
 }
 
@@ -228,16 +233,18 @@ static void on_answer(struct keeper_ask *ask, int error, const struct keeper_msg
 	struct process *p = process_find(&c->world->processes, &a->id);
 	struct err err;
 
-	(void) m;
-	(void) st;
+	(void)m;
+	(void)st;
 	if (error != 0) {
 		if (error == ESRCH)
-			(void) err_set(&err, ERR_CONFLICT, "id", 0, "the command has ended");
+			(void)err_set(&err, ERR_CONFLICT, "id", 0,
+				      "the command has ended");
 		else if (error == ENOTTY)
-			(void) err_set(&err, ERR_CONFLICT, "id", 0,
-				       "the command has no terminal");
+			(void)err_set(&err, ERR_CONFLICT, "id", 0,
+				      "the command has no terminal");
 		else
-			(void) err_set(&err, ERR_CONFLICT, NULL, error, "the keeper refused");
+			(void)err_set(&err, ERR_CONFLICT, NULL, error,
+				      "the keeper refused");
 		asking_free(a);
 		call_fail(c, &err);
 	} else if (a->signal == 0) {
@@ -277,7 +284,8 @@ static int ask(struct call *c, struct process *p, const struct keeper_msg *m, in
 int op_process_signal(struct call *c, struct err *err)
 {
 	struct signal_params *q = c->params;
-	struct keeper_msg m = { .type = KEEPER_SIGNAL, .a = (uint64_t)q->signal,
+	struct keeper_msg m = { .type = KEEPER_SIGNAL,
+				.a = (uint64_t)q->signal,
 				.b = q->scope == REQ_SCOPE_TREE };
 	struct process *p;
 	int r;

@@ -243,13 +243,15 @@ int op_process_kill(struct call *c, struct err *err)
 	uint64_t grace = q->grace_ms * NS_PER_MS;
 	struct process *p;
 	struct ending *e;
+	json_t *o;
 	int r;
 
 	r = target_find(c, &q->target, ACCESS_TOUCH, &p, err);
 	if (r < 0)
 		return r;
 	if (q->dry_run || p->ended_mono_ns != 0) {
-		call_reply(c, kill_result(c, p, 0, q->dry_run, &raw), raw.data, raw.len);
+		o = kill_result(c, p, 0, q->dry_run, &raw);
+		call_reply(c, o, raw.data, raw.len);
 		return 0;
 	}
 	if (!is_ladder(q->signal))

@@ -26,7 +26,7 @@ static json_t *strings(const char *const *v)
 	json_t *a = json_array();
 
 	for (; a && v && *v; v++)
-		(void) json_array_append_new(a, json_string(*v));
+		(void)json_array_append_new(a, json_string(*v));
 	return a;
 }
 
@@ -36,9 +36,9 @@ json_t *policy_limits(const struct limits *l)
 
 	for (int i = 0; o && i < LIMIT_MAX_; i++)
 		if (limits_has(l, (enum limit_id)i))
-			(void) json_object_set_new(
-				o, limit_name((enum limit_id)i),
-				json_integer((json_int_t)MIN(l->v[i], (uint64_t)INT64_MAX)));
+			(void)json_object_set_new(o, limit_name((enum limit_id)i),
+						  json_integer((json_int_t)MIN(
+							  l->v[i], (uint64_t)INT64_MAX)));
 	return o;
 }
 
@@ -49,10 +49,10 @@ static json_t *profile_names(const struct ceiling *c)
 
 	/* The one that is used unless another is named comes first. */
 	if (a && c->first)
-		(void) json_array_append_new(a, json_string(c->first->name));
+		(void)json_array_append_new(a, json_string(c->first->name));
 	for (size_t i = 0; a && (p = profile_at(i)); i++)
 		if (c->profiles >> i & 1 && p != c->first)
-			(void) json_array_append_new(a, json_string(p->name));
+			(void)json_array_append_new(a, json_string(p->name));
 	return a;
 }
 
@@ -63,19 +63,20 @@ json_t *policy_ceiling(const struct session *s)
 
 	for (unsigned int i = 0; ops && i < OP_MAX_; i++)
 		if (ceiling_may(c, i))
-			(void) json_array_append_new(ops, json_string(op_get(i)->name));
+			(void)json_array_append_new(ops, json_string(op_get(i)->name));
 	return json_pack("{s:o, s:o, s:o, s:o, s:s}", "workspace",
-			 json_text_or_null(c->workspace.path), "profiles", profile_names(c),
-			 "operations", ops, "limits", policy_limits(&c->limits), "sandbox",
-			 s->own ? "own" : "fresh");
+			 json_text_or_null(c->workspace.path), "profiles",
+			 profile_names(c), "operations", ops, "limits",
+			 policy_limits(&c->limits), "sandbox", s->own ? "own" : "fresh");
 }
 
 static json_t *profile_json(const struct profile *p)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name", p->name, "doc", p->doc,
-			 "backend", backend_name(p->backend), "read", strings(p->read), "env_pass",
-			 strings(p->env_pass), "limits", policy_limits(&p->limits), "timeout_ms",
-			 p->timeout_ms ? json_integer((json_int_t)p->timeout_ms) : json_null());
+	return json_pack(
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name", p->name, "doc", p->doc,
+		"backend", backend_name(p->backend), "read", strings(p->read), "env_pass",
+		strings(p->env_pass), "limits", policy_limits(&p->limits), "timeout_ms",
+		p->timeout_ms ? json_integer((json_int_t)p->timeout_ms) : json_null());
 }
 
 int op_policy_show(struct call *c, struct err *err)
@@ -86,9 +87,10 @@ int op_policy_show(struct call *c, struct err *err)
 
 	if (r < 0)
 		return r;
-	call_reply(c, json_pack("{s:o, s:o, s:o}", "profile", profile_json(p), "profiles",
-				profile_names(&c->session->ceiling), "ceiling",
-				policy_ceiling(c->session)),
+	call_reply(c,
+		   json_pack("{s:o, s:o, s:o}", "profile", profile_json(p), "profiles",
+			     profile_names(&c->session->ceiling), "ceiling",
+			     policy_ceiling(c->session)),
 		   NULL, 0);
 	return 0;
 }
@@ -101,8 +103,9 @@ static void namespaces_words(uint32_t flags, struct buf *b)
 		uint32_t flag;
 		const char *name;
 	} names[] = {
-		{ CLONE_NEWUSER, "user" }, { CLONE_NEWNS, "mount" }, { CLONE_NEWPID, "pid" },
-		{ CLONE_NEWIPC, "ipc" },   { CLONE_NEWUTS, "uts" },  { CLONE_NEWNET, "network" },
+		{ CLONE_NEWUSER, "user" },     { CLONE_NEWNS, "mount" },
+		{ CLONE_NEWPID, "pid" },       { CLONE_NEWIPC, "ipc" },
+		{ CLONE_NEWUTS, "uts" },       { CLONE_NEWNET, "network" },
 		{ CLONE_NEWCGROUP, "cgroup" },
 	};
 
@@ -138,7 +141,8 @@ static void step_words(const struct plan_step *s, struct buf *b)
 		namespaces_words(((const struct step_join *)s->payload)->flags, b);
 		break;
 	case STEP_OWNER:
-		buf_addf(b, " uid %u gid %u", ((const struct step_owner *)s->payload)->uid,
+		buf_addf(b, " uid %u gid %u",
+			 ((const struct step_owner *)s->payload)->uid,
 			 ((const struct step_owner *)s->payload)->gid);
 		break;
 	case STEP_WORKSPACE:
@@ -153,11 +157,14 @@ static void step_words(const struct plan_step *s, struct buf *b)
 		break;
 	case STEP_SCRATCH:
 		buf_addf(b, " of %llu bytes",
-			 (unsigned long long)((const struct step_scratch *)s->payload)->size);
+			 (unsigned long long)((const struct step_scratch *)s->payload)
+				 ->size);
 		break;
 	case STEP_RLIMIT:
-		buf_addf(b, " %u to %llu", ((const struct step_rlimit *)s->payload)->resource,
-			 (unsigned long long)((const struct step_rlimit *)s->payload)->hard);
+		buf_addf(b, " %u to %llu",
+			 ((const struct step_rlimit *)s->payload)->resource,
+			 (unsigned long long)((const struct step_rlimit *)s->payload)
+				 ->hard);
 		break;
 	case STEP_EXEC:
 		words(b, s, ((const struct step_exec *)s->payload)->argc);
@@ -185,7 +192,8 @@ static void step_words(const struct plan_step *s, struct buf *b)
 
 static void add_plan(json_t *list, const struct plan_builder *b)
 {
-	const struct plan p = { .data = (const unsigned char *)b->buf.data, .len = b->buf.len };
+	const struct plan p = { .data = (const unsigned char *)b->buf.data,
+				.len = b->buf.len };
 	struct plan_step s;
 
 	for (size_t at = 0; p.len > 0 && plan_next(&p, &at, &s) > 0;) {
@@ -193,7 +201,7 @@ static void add_plan(json_t *list, const struct plan_builder *b)
 
 		step_words(&s, &text);
 		if (buf_ok(&text))
-			(void) json_array_append_new(list, json_text_or_null(text.data));
+			(void)json_array_append_new(list, json_text_or_null(text.data));
 	}
 }
 
@@ -216,11 +224,12 @@ int op_policy_check(struct call *c, struct err *err)
 		add_plan(plan, &compiled.prepare);
 		add_plan(plan, &compiled.commit);
 	}
-	call_reply(c, json_pack("{s:s, s:o, s:o, s:o}", "decision", allowed ? "allow" : "deny",
-				"rule",
-				allowed ? json_sprintf("profile %s", profile->name) :
-					  json_text_or_null(why.stage),
-				"message", json_text_or_null(why.msg), "plan", plan),
+	call_reply(c,
+		   json_pack("{s:s, s:o, s:o, s:o}", "decision",
+			     allowed ? "allow" : "deny", "rule",
+			     allowed ? json_sprintf("profile %s", profile->name) :
+				       json_text_or_null(why.stage),
+			     "message", json_text_or_null(why.msg), "plan", plan),
 		   NULL, 0);
 	return 0;
 }

@@ -57,9 +57,9 @@ static json_t *take_records(struct survey *s)
 	json_t *o = json_object(), *list = json_array();
 
 	for (size_t i = 0; i < s->n; i++)
-		(void) json_array_append_new(list, TAKE_PTR(s->item[i].record));
-	(void) json_object_set_new(o, "processes", list);
-	(void) json_object_set_new(o, "next_cursor", json_text_or_null(s->cursor));
+		(void)json_array_append_new(list, TAKE_PTR(s->item[i].record));
+	(void)json_object_set_new(o, "processes", list);
+	(void)json_object_set_new(o, "next_cursor", json_text_or_null(s->cursor));
 	return o;
 }
 
@@ -74,7 +74,8 @@ static void answer(struct survey *s)
 
 static void set_number(json_t *o, const char *key, uint64_t v)
 {
-	(void) json_object_set_new(o, key, json_integer((json_int_t)MIN(v, (uint64_t)INT64_MAX)));
+	(void)json_object_set_new(o, key,
+				  json_integer((json_int_t)MIN(v, (uint64_t)INT64_MAX)));
 }
 
 /* Since the last look if that was not just now, else since the start. */
@@ -90,7 +91,8 @@ static double cpu_percent(struct process *p, uint64_t cpu_us)
 		p->cpu_us = cpu_us;
 		p->cpu_at_ns = now;
 	}
-	return now > since ? (double)(cpu_us - before) * 1e5 / (double)(now - since) : 0.0;
+	return now > since ? (double)(cpu_us - before) * 1e5 / (double)(now - since) :
+			     0.0;
 }
 
 static void set_stat(struct survey_item *it, const struct keeper_stat *st)
@@ -98,12 +100,12 @@ static void set_stat(struct survey_item *it, const struct keeper_stat *st)
 	bool whole = st->cpu_us > 0 || st->rss_bytes > 0;
 	json_t *o = it->record;
 
-	(void) json_object_set_new(o, "live", json_integer(st->live));
+	(void)json_object_set_new(o, "live", json_integer(st->live));
 	/* A keeper of the version before counts processes only. */
 	if (!whole)
 		return;
-	(void) json_object_set_new(o, "cpu_percent",
-				   json_real(cpu_percent(it->process, st->cpu_us)));
+	(void)json_object_set_new(o, "cpu_percent",
+				  json_real(cpu_percent(it->process, st->cpu_us)));
 	set_number(o, "memory_bytes", st->rss_bytes);
 	set_number(o, "cpu_ms", st->cpu_us / 1000);
 	if (it->survey->single) {
@@ -117,7 +119,7 @@ static void on_stat(struct keeper_ask *a, int error, const struct keeper_msg *m,
 {
 	struct survey_item *it = container_of(a, struct survey_item, ask);
 
-	(void) m;
+	(void)m;
 	if (error == 0 && st)
 		set_stat(it, st);
 	if (--it->survey->pending == 0)
@@ -131,7 +133,7 @@ static void on_tick(struct call *c)
 
 static void on_stop(struct call *c, enum call_end why)
 {
-	(void) why;
+	(void)why;
 	survey_free(c->state);
 }
 
@@ -140,7 +142,7 @@ static struct survey *survey_new(struct call *c, size_t max, struct err *err)
 	struct survey *s = calloc(1, sizeof(*s) + max * sizeof(s->item[0]));
 
 	if (!s) {
-		(void) err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
+		(void)err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
 		return NULL;
 	}
 	s->call = c;
@@ -159,8 +161,8 @@ static void survey_add(struct survey *s, struct process *p)
 	it->process = p;
 	it->record = record_json(c->world, p, c->session->who);
 	if (it->record && s->single) {
-		(void) json_object_set_new(it->record, "io_read_bytes", json_null());
-		(void) json_object_set_new(it->record, "io_written_bytes", json_null());
+		(void)json_object_set_new(it->record, "io_read_bytes", json_null());
+		(void)json_object_set_new(it->record, "io_written_bytes", json_null());
 	}
 }
 
@@ -194,7 +196,8 @@ static bool is_text(const char *wanted, const char *have)
 	return !wanted || strcmp(wanted, have ? have : "") == 0;
 }
 
-static bool matches(const struct call *c, const struct list_params *q, const struct process *p)
+static bool matches(const struct call *c, const struct list_params *q,
+		    const struct process *p)
 {
 	const struct principal *who = c->session->who;
 	bool live = p->ended_mono_ns == 0;
@@ -202,13 +205,15 @@ static bool matches(const struct call *c, const struct list_params *q, const str
 
 	if (!principal_may(who, ACCESS_SEE, p->owner))
 		return false;
-	if ((q->state == REQ_STATE_RUNNING && !live) || (q->state == REQ_STATE_EXITED && live))
+	if ((q->state == REQ_STATE_RUNNING && !live) ||
+	    (q->state == REQ_STATE_EXITED && live))
 		return false;
 	if (q->agent && strcmp(q->agent, p->owner->name) != 0 &&
 	    !(strcmp(q->agent, "self") == 0 && p->owner->uid == who->uid))
 		return false;
-	if (q->sandbox && (id_is_zero(&p->sandbox_id) ||
-			   strcmp(q->sandbox, id_format(&p->sandbox_id, ID_SANDBOX, id)) != 0))
+	if (q->sandbox &&
+	    (id_is_zero(&p->sandbox_id) ||
+	     strcmp(q->sandbox, id_format(&p->sandbox_id, ID_SANDBOX, id)) != 0))
 		return false;
 	return is_text(q->label, p->label);
 }
@@ -217,8 +222,8 @@ static void make_cursor(const struct process *p, char buf[static CURSOR_MAX])
 {
 	char id[ID_TEXT];
 
-	(void) snprintf(buf, CURSOR_MAX, "%llu.%s", (unsigned long long)p->created_wall_ns,
-			id_format(&p->id, ID_PROCESS, id));
+	(void)snprintf(buf, CURSOR_MAX, "%llu.%s", (unsigned long long)p->created_wall_ns,
+		       id_format(&p->id, ID_PROCESS, id));
 }
 
 struct place {
@@ -310,10 +315,11 @@ int op_process_release(struct call *c, struct err *err)
 	if (r < 0)
 		return r;
 	if (p->ended_mono_ns == 0)
-		return err_set(err, ERR_CONFLICT, "id", 0,
-			       p->exited ? "the command has exited, but processes that it left "
-					   "behind live on: end them with process.kill" :
-					   "the command is running: end it with process.kill");
+		return err_set(
+			err, ERR_CONFLICT, "id", 0,
+			p->exited ? "the command has exited, but processes that it left "
+				    "behind live on: end them with process.kill" :
+				    "the command is running: end it with process.kill");
 	if (p->unsaved || p->news != 0)
 		return err_set(err, ERR_CONFLICT, "id", 0, "the command is just ending");
 	id = p->id;
@@ -322,6 +328,7 @@ int op_process_release(struct call *c, struct err *err)
 		return r;
 	process_release(p);
 	world_box_unlink(c->world, &id, ID_PROCESS);
-	call_reply(c, json_pack("{s:s}", "id", id_format(&id, ID_PROCESS, text)), NULL, 0);
+	call_reply(c, json_pack("{s:s}", "id", id_format(&id, ID_PROCESS, text)), NULL,
+		   0);
 	return 0;
 }

@@ -41,7 +41,8 @@ static void reading_free(struct reading *r)
 /* --- looking for a text --- */
 
 /* One chunk from scanned[i] on. False if there is nothing more to look at now. */
-static bool scan_chunk(struct reading *r, int i, const char *text, size_t len, char *space)
+static bool scan_chunk(struct reading *r, int i, const char *text, size_t len,
+		       char *space)
 {
 	struct box_chunk c;
 	int fd = process_box(r->process);
@@ -82,12 +83,12 @@ static int set(json_t *o, const char *prefix, const char *name, json_t *value)
 {
 	char key[64];
 
-	(void) snprintf(key, sizeof(key), "%s%s", prefix, name);
+	(void)snprintf(key, sizeof(key), "%s%s", prefix, name);
 	return json_object_set_new(o, key, value) < 0 ? -ENOMEM : 0;
 }
 
-static int add_stream(struct reading *r, int i, const char *prefix, json_t *o, struct buf *raw,
-		      struct err *err)
+static int add_stream(struct reading *r, int i, const char *prefix, json_t *o,
+		      struct buf *raw, struct err *err)
 {
 	const struct read_params *q = r->call->params;
 	struct box_chunk c = { .offset = r->offset[i], .next = r->offset[i] };
@@ -97,7 +98,8 @@ static int add_stream(struct reading *r, int i, const char *prefix, json_t *o, s
 	char *to = buf_reserve(raw, (size_t)q->max_bytes);
 
 	if (!to)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot read that much");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot read that much");
 	if (fd >= 0) {
 		if (box_read(fd, i, r->offset[i], to, (size_t)q->max_bytes, &c, err) < 0)
 			return -err->code;
@@ -111,7 +113,8 @@ static int add_stream(struct reading *r, int i, const char *prefix, json_t *o, s
 	    set(o, prefix, "next_offset", json_integer((json_int_t)c.next)) < 0 ||
 	    set(o, prefix, "lost_bytes", json_integer((json_int_t)c.lost)) < 0 ||
 	    set(o, prefix, "eof", json_boolean(c.at_end)) < 0)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot read that much");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot read that much");
 	return 0;
 }
 
@@ -120,8 +123,9 @@ static json_t *note_of(const struct reading *r)
 	const struct read_params *q = r->call->params;
 
 	if (q->stream == REQ_STDERR && (r->process->combined || r->process->pty))
-		return json_string("stderr of this command is in stdout, in the order in which "
-				   "it was written: read stdout");
+		return json_string(
+			"stderr of this command is in stdout, in the order in which "
+			"it was written: read stdout");
 	if (r->process->discard)
 		return json_string("the output of this command is discarded");
 	return json_null();
@@ -141,10 +145,11 @@ static json_t *result(struct reading *r, struct buf *raw, struct err *err)
 		e = add_stream(r, 0, "", o, raw, err);
 	if (e == 0 && q->stream != REQ_STDOUT)
 		e = add_stream(r, 1, q->stream == REQ_BOTH ? "stderr_" : "", o, raw, err);
-	if (e == 0 && (set(o, "", "exited", json_boolean(p->exited)) < 0 ||
-		       set(o, "", "closed", json_boolean(p->closed)) < 0 ||
-		       set(o, "", "note", note_of(r)) < 0 ||
-		       set(o, "", "found", q->until ? json_boolean(r->found) : json_null()) < 0))
+	if (e == 0 &&
+	    (set(o, "", "exited", json_boolean(p->exited)) < 0 ||
+	     set(o, "", "closed", json_boolean(p->closed)) < 0 ||
+	     set(o, "", "note", note_of(r)) < 0 ||
+	     set(o, "", "found", q->until ? json_boolean(r->found) : json_null()) < 0))
 		e = err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
 	if (p->ended_mono_ns != 0)
 		process_box_close(p);
@@ -213,7 +218,7 @@ static void go_on(struct reading *r)
 		if (!r->wanted[i])
 			continue;
 		if (fd >= 0)
-			(void) box_read_extent(fd, i, &x, NULL);
+			(void)box_read_extent(fd, i, &x, NULL);
 		r->waiter.past[i] = x.at_end ? WAITER_NO_OUTPUT : x.total;
 	}
 	keeper_watch(r->process);
@@ -225,11 +230,11 @@ static void on_news(struct waiter *w, struct process *p, unsigned int news)
 	struct reading *r = container_of(w, struct reading, waiter);
 	struct err err;
 
-	(void) p;
+	(void)p;
 	if (news & NEWS_RELEASED) {
 		struct call *c = r->call;
 
-		(void) err_set(&err, ERR_NOT_FOUND, "id", 0, "the process was released");
+		(void)err_set(&err, ERR_NOT_FOUND, "id", 0, "the process was released");
 		reading_free(r);
 		call_fail(c, &err);
 		return;
@@ -244,7 +249,7 @@ static void on_tick(struct call *c)
 
 static void on_stop(struct call *c, enum call_end why)
 {
-	(void) why;
+	(void)why;
 	reading_free(c->state);
 }
 
@@ -266,25 +271,30 @@ static uint64_t tail_of(struct process *p, int i, const struct read_params *q)
 
 static int begin(struct reading *r, const struct read_params *q, struct err *err)
 {
-	const uint64_t given[BOX_STREAMS] = {
-		q->offset, q->stream == REQ_BOTH ? q->stderr_offset : q->offset
-	};
+	const uint64_t given[BOX_STREAMS] = { q->offset, q->stream == REQ_BOTH ?
+								 q->stderr_offset :
+								 q->offset };
 	bool has = q->has_offset || q->has_stderr_offset;
 
 	for (int i = 0; i < BOX_STREAMS; i++) {
-		r->wanted[i] = i < (int)r->process->streams &&
-			       (q->stream == REQ_BOTH || (q->stream == REQ_STDERR) == (i == 1));
+		r->wanted[i] =
+			i < (int)r->process->streams &&
+			(q->stream == REQ_BOTH || (q->stream == REQ_STDERR) == (i == 1));
 		if (!r->wanted[i])
 			continue;
 		r->offset[i] = has ? given[i] : tail_of(r->process, i, q);
 		r->scanned[i] = r->offset[i];
-		(void) process_read(r->process);
+		(void)process_read(r->process);
 		if (r->offset[i] > r->process->total[i])
 			return err_set(err, ERR_INVALID_INPUT,
-				       i && q->stream == REQ_BOTH ? "stderr_offset" : "offset", 0,
-				       "the offset is %llu, but only %llu bytes were written to %s",
+				       i && q->stream == REQ_BOTH ? "stderr_offset" :
+								    "offset",
+				       0,
+				       "the offset is %llu, but only %llu bytes were "
+				       "written to %s",
 				       (unsigned long long)r->offset[i],
-				       (unsigned long long)r->process->total[i], output_names[i]);
+				       (unsigned long long)r->process->total[i],
+				       output_names[i]);
 	}
 	return 0;
 }
@@ -301,11 +311,12 @@ static int acknowledge(struct reading *r, const struct read_params *q, struct er
 	if (!principal_may(r->call->session->who, ACCESS_TOUCH, p->owner))
 		return err_set(err, ERR_NOT_FOUND, "id", 0, "there is no such process");
 	for (int i = 0; i < BOX_STREAMS; i++) {
-		const struct keeper_msg m = { .type = KEEPER_ACK, .a = (uint64_t)i,
+		const struct keeper_msg m = { .type = KEEPER_ACK,
+					      .a = (uint64_t)i,
 					      .b = r->offset[i] };
 
 		if (r->wanted[i] && (q->has_offset || q->has_stderr_offset))
-			(void) keeper_tell(p, &m);
+			(void)keeper_tell(p, &m);
 	}
 	return 0;
 }
@@ -335,7 +346,7 @@ int op_process_read(struct call *c, struct err *err)
 		reading_free(r);
 		return e;
 	}
-	(void) keeper_tell(p, &touch);
+	(void)keeper_tell(p, &touch);
 	r->deadline = clock_mono() + q->wait_ms * NS_PER_MS;
 	if (q->wait_ms == 0 && !q->until) {
 		answer(r);

@@ -81,7 +81,7 @@ static void reply(struct waiting *w, struct process *p, bool done)
 	bool output = w->kind == WAIT_WAIT || (w->kind == WAIT_RUN && !w->streams);
 
 	if (o && w->kind == WAIT_WAIT)
-		(void) json_object_set_new(o, "done", json_boolean(done));
+		(void)json_object_set_new(o, "done", json_boolean(done));
 	if (o && output && output_ends(p, w->max_output, o, &raw) < 0) {
 		json_decref(o);
 		o = NULL;
@@ -123,15 +123,16 @@ static void heartbeat(struct waiting *w)
 	json_t *e = bus_event(BUS_HEARTBEAT, p);
 	uint64_t since;
 
-	(void) process_read(p);
-	since = p->record.started_boot_ns ? p->record.started_boot_ns : p->created_boot_ns;
+	(void)process_read(p);
+	since = p->record.started_boot_ns ? p->record.started_boot_ns :
+					    p->created_boot_ns;
 	if (e) {
-		(void) json_object_set_new(
+		(void)json_object_set_new(
 			e, "duration_ms",
 			json_integer((json_int_t)((clock_boot() - since) / NS_PER_MS)));
 		for (int i = 0; i < BOX_STREAMS; i++)
-			(void) json_object_set_new(e, i ? "stderr_bytes" : "stdout_bytes",
-						   json_integer((json_int_t)p->total[i]));
+			(void)json_object_set_new(e, i ? "stderr_bytes" : "stdout_bytes",
+						  json_integer((json_int_t)p->total[i]));
 		bus_heartbeat(w->call->world, p, e);
 	}
 	/* To one that does not read it is no news anyway. */
@@ -211,8 +212,8 @@ static void on_news(struct waiter *waiter, struct process *p, unsigned int news)
 	struct err err;
 
 	if (news & NEWS_RELEASED) {
-		(void) err_set(&err, ERR_NOT_FOUND, "id", 0,
-			       "the process was released while this call waited for it");
+		(void)err_set(&err, ERR_NOT_FOUND, "id", 0,
+			      "the process was released while this call waited for it");
 		w->streams = false;
 		fail(w, &err);
 	} else if (news & NEWS_FAILED) {
@@ -243,7 +244,7 @@ static void on_room(struct call *c)
 
 static void on_stop(struct call *c, enum call_end why)
 {
-	(void) why;
+	(void)why;
 	waiting_free(c->state);
 }
 
@@ -255,7 +256,7 @@ static struct waiting *waiting_new(struct call *c, enum waiting_kind kind, size_
 	struct waiting *w = calloc(1, sizeof(*w) + n * sizeof(w->one[0]));
 
 	if (!w) {
-		(void) err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot wait");
+		(void)err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot wait");
 		return NULL;
 	}
 	w->call = c;
@@ -346,18 +347,20 @@ int op_process_run(struct call *c, struct err *err)
 	return 0;
 }
 
-static int check_offsets(struct process *p, const struct attach_params *q, struct err *err)
+static int check_offsets(struct process *p, const struct attach_params *q,
+			 struct err *err)
 {
 	const uint64_t offset[BOX_STREAMS] = { q->stdout_offset, q->stderr_offset };
 
-	(void) process_read(p);
+	(void)process_read(p);
 	for (int i = 0; i < BOX_STREAMS; i++)
 		if (offset[i] > p->total[i])
-			return err_set(err, ERR_INVALID_INPUT,
-				       i ? "stderr_offset" : "stdout_offset", 0,
-				       "%s_offset is %llu, but only %llu bytes were written",
-				       output_names[i], (unsigned long long)offset[i],
-				       (unsigned long long)p->total[i]);
+			return err_set(
+				err, ERR_INVALID_INPUT,
+				i ? "stderr_offset" : "stdout_offset", 0,
+				"%s_offset is %llu, but only %llu bytes were written",
+				output_names[i], (unsigned long long)offset[i],
+				(unsigned long long)p->total[i]);
 	return 0;
 }
 

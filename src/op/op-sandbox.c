@@ -68,6 +68,7 @@ static int prepare_holder(struct call *c, const struct start_sandbox *a, struct 
 		.workspace = a->workspace,
 		.mode = COMPILE_HOLDER,
 		.engine_uid = c->world->uid,
+		.private_dirs = { c->world->state_dir, c->world->runtime_dir },
 		.id = &h->id,
 		.boot_id = &c->world->boot_id,
 	};
@@ -106,9 +107,9 @@ static int write_intent(struct call *c, const struct sandbox *s, struct err *err
 int start_sandbox(struct call *c, const struct start_sandbox *a, struct sandbox **ret,
 		  struct err *err)
 {
-	__attribute__((cleanup(holder_fini_p))) struct holder h = {
-		.box_fd = -1, .prepare_fd = -1, .commit_fd = -1
-	};
+	__attribute__((cleanup(holder_fini_p))) struct holder h = { .box_fd = -1,
+								    .prepare_fd = -1,
+								    .commit_fd = -1 };
 	struct sandbox_args args;
 	struct sandbox *s = NULL;
 	int r;
@@ -140,12 +141,12 @@ int start_sandbox(struct call *c, const struct start_sandbox *a, struct sandbox 
 		return r;
 	}
 	world_launch(c->world, &(struct launch_order){
-					.holder = s,
-					.prepare_fd = TAKE_FD(h.prepare_fd),
-					.commit_fd = TAKE_FD(h.commit_fd),
-					.box_fd = TAKE_FD(h.box_fd),
-					.stdin_fd = -1,
-				});
+				       .holder = s,
+				       .prepare_fd = TAKE_FD(h.prepare_fd),
+				       .commit_fd = TAKE_FD(h.commit_fd),
+				       .box_fd = TAKE_FD(h.box_fd),
+				       .stdin_fd = -1,
+			       });
 	*ret = s;
 	return 0;
 }
@@ -166,7 +167,7 @@ static void watching_free(struct watching *w)
 
 static void on_stop(struct call *c, enum call_end why)
 {
-	(void) why;
+	(void)why;
 	watching_free(c->state);
 }
 
@@ -177,7 +178,7 @@ static struct watching *watch(struct call *c, struct sandbox *s,
 	struct watching *w = calloc(1, sizeof(*w));
 
 	if (!w) {
-		(void) err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
+		(void)err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
 		return NULL;
 	}
 	w->call = c;
@@ -200,7 +201,8 @@ static void answer_create(struct watching *w, struct sandbox *s)
 		return;
 	}
 	if (why.code == ERR_OK)
-		(void) err_set(&why, ERR_UNAVAILABLE, "sandbox", 0, "the sandbox has ended");
+		(void)err_set(&why, ERR_UNAVAILABLE, "sandbox", 0,
+			      "the sandbox has ended");
 	call_fail(c, &why);
 }
 
@@ -232,14 +234,15 @@ int op_sandbox_create(struct call *c, struct err *err)
 
 	r = ceiling_profile(&c->session->ceiling, q->profile, &a.profile, err);
 	if (r == 0)
-		r = ceiling_workspace(&c->session->ceiling, c->session->who, q->workspace, &ws,
-				      err);
+		r = ceiling_workspace(&c->session->ceiling, c->session->who, q->workspace,
+				      &ws, err);
 	if (r == 0)
 		r = start_sandbox(c, &a, &s, err);
 	if (r < 0)
 		return r;
 	target_note(c, &s->id, ID_SANDBOX);
-	return watch(c, s, on_created, on_create_tick, CREATE_WAIT_NS, err) ? 0 : -err->code;
+	return watch(c, s, on_created, on_create_tick, CREATE_WAIT_NS, err) ? 0 :
+									      -err->code;
 }
 
 /* --- looking --- */
@@ -272,12 +275,14 @@ static int find_start(const struct call *c, const struct sandbox_list_params *q,
 	*ret = c->world->sandboxes.all.prev;
 	if (!q->cursor)
 		return 0;
-	s = id_parse(q->cursor, ID_SANDBOX, &id) == 0 ? sandbox_find(&c->world->sandboxes, &id) :
-							 NULL;
+	s = id_parse(q->cursor, ID_SANDBOX, &id) == 0 ?
+		    sandbox_find(&c->world->sandboxes, &id) :
+		    NULL;
 	if (!s || !principal_may(c->session->who, ACCESS_SEE, s->owner))
-		return err_set(err, ERR_INVALID_INPUT, "cursor", 0,
-			       "cursor is not the next_cursor of an earlier answer, or its "
-			       "sandbox is gone");
+		return err_set(
+			err, ERR_INVALID_INPUT, "cursor", 0,
+			"cursor is not the next_cursor of an earlier answer, or its "
+			"sandbox is gone");
 	*ret = s->all.prev;
 	return 0;
 }
@@ -305,12 +310,13 @@ int op_sandbox_list(struct call *c, struct err *err)
 			next = json_string(id_format(&last->id, ID_SANDBOX, id));
 			break;
 		}
-		(void) json_array_append_new(list, record_sandbox(s, c->session->who));
+		(void)json_array_append_new(list, record_sandbox(s, c->session->who));
 		last = s;
 		n++;
 	}
-	call_reply(c, json_pack("{s:o, s:o}", "sandboxes", list, "next_cursor",
-				next ? next : json_null()),
+	call_reply(c,
+		   json_pack("{s:o, s:o}", "sandboxes", list, "next_cursor",
+			     next ? next : json_null()),
 		   NULL, 0);
 	return 0;
 }
@@ -321,8 +327,9 @@ static void answer_destroy(struct watching *w, struct sandbox *s)
 {
 	struct call *c = w->call;
 	char id[ID_TEXT];
-	json_t *o = json_pack("{s:s, s:b, s:i}", "id", id_format(&s->id, ID_SANDBOX, id), "gone",
-			      s->state == SANDBOX_GONE, "ended", (int)s->ended_by_end);
+	json_t *o = json_pack("{s:s, s:b, s:i}", "id", id_format(&s->id, ID_SANDBOX, id),
+			      "gone", s->state == SANDBOX_GONE, "ended",
+			      (int)s->ended_by_end);
 
 	watching_free(w);
 	call_reply(c, o, NULL, 0);

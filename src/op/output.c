@@ -27,7 +27,8 @@ int output_describe(json_t *o, const char *name, size_t at, size_t len, size_t h
 	part = json_pack("{s:I, s:I}", "at", (json_int_t)at, "len", (json_int_t)len);
 	if (part && omitted > 0 &&
 	    (json_object_set_new(part, "head", json_integer((json_int_t)head)) < 0 ||
-	     json_object_set_new(part, "omitted", json_integer((json_int_t)omitted)) < 0)) {
+	     json_object_set_new(part, "omitted", json_integer((json_int_t)omitted)) <
+		     0)) {
 		json_decref(part);
 		return -ENOMEM;
 	}
@@ -78,7 +79,8 @@ static void read_ends(struct process *p, int stream, size_t max, struct buf *raw
 		}
 	}
 	tail = x.total - MIN(x.total - x.start, (uint64_t)(max - ret->head));
-	ret->len = ret->head + append(fd, stream, tail, (size_t)(x.total - tail), raw, &c);
+	ret->len =
+		ret->head + append(fd, stream, tail, (size_t)(x.total - tail), raw, &c);
 	ret->omitted = c.offset - ret->head;
 	ret->next = c.next;
 }
@@ -87,7 +89,7 @@ static int set(json_t *o, const char *name, const char *suffix, uint64_t v)
 {
 	char key[32];
 
-	(void) snprintf(key, sizeof(key), "%s%s", name, suffix);
+	(void)snprintf(key, sizeof(key), "%s%s", name, suffix);
 	return json_object_set_new(o, key, json_integer((json_int_t)v)) < 0 ? -ENOMEM : 0;
 }
 
@@ -99,7 +101,8 @@ int output_ends(struct process *p, size_t max, json_t *o, struct buf *raw)
 
 		read_ends(p, i, max, raw, &e);
 		if (!buf_ok(raw) ||
-		    output_describe(o, output_names[i], at, e.len, e.head, e.omitted) < 0 ||
+		    output_describe(o, output_names[i], at, e.len, e.head, e.omitted) <
+			    0 ||
 		    set(o, output_names[i], "_next", e.next) < 0 ||
 		    set(o, output_names[i], "_omitted_at", e.head) < 0)
 			return -ENOMEM;

@@ -103,13 +103,13 @@ json_t *record_isolation(const struct isolation *i)
 	for (size_t n = 0; layers && n < i->n; n++) {
 		const struct isolation_layer *l = &i->layer[n];
 
-		if (json_array_append_new(layers,
-					  json_pack("{s:s, s:s, s:s?}", "name", l->name,
-						    "state", l->applied ? "applied" : "absent",
-						    "why", l->applied ? NULL : l->why)) < 0)
+		if (json_array_append_new(
+			    layers, json_pack("{s:s, s:s, s:s?}", "name", l->name,
+					      "state", l->applied ? "applied" : "absent",
+					      "why", l->applied ? NULL : l->why)) < 0)
 			ok = false;
 	}
-	(void) snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)i->plan_hash);
+	(void)snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)i->plan_hash);
 	set(o, "backend", json_string(backend_name(i->backend)), &ok);
 	set(o, "layers", layers, &ok);
 	set(o, "plan_hash", json_string(hash), &ok);
@@ -126,15 +126,16 @@ static const char *capture_of(const struct start_params *q)
 /* What the engine needs again, and nobody else. */
 static json_t *kept(const struct start_params *q, const struct compiled *c)
 {
-	return json_pack("{s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:s?}", "backend",
-			 backend_name(c->isolation.backend), "pty", q->has_pty, "combined",
-			 q->has_pty || q->capture == REQ_CAPTURE_COMBINED, "stdin_open",
-			 q->has_pty || q->stdin_spec.kind == STDIN_OPEN, "disconnect_kill",
-			 q->on_disconnect == REQ_DISCONNECT_KILL, "grace_ms",
-			 (json_int_t)q->grace_ms, "timeout_ms", (json_int_t)c->timeout_ms,
-			 "streams",
-			 (json_int_t)(q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2),
-			 "consumer", q->consumer);
+	return json_pack(
+		"{s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:s?}", "backend",
+		backend_name(c->isolation.backend), "pty", q->has_pty, "combined",
+		q->has_pty || q->capture == REQ_CAPTURE_COMBINED, "stdin_open",
+		q->has_pty || q->stdin_spec.kind == STDIN_OPEN, "disconnect_kill",
+		q->on_disconnect == REQ_DISCONNECT_KILL, "grace_ms",
+		(json_int_t)q->grace_ms, "timeout_ms", (json_int_t)c->timeout_ms,
+		"streams",
+		(json_int_t)(q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2),
+		"consumer", q->consumer);
 }
 
 char *record_spec(const struct start_params *q, const struct compiled *c,
@@ -144,8 +145,8 @@ char *record_spec(const struct start_params *q, const struct compiled *c,
 	bool ok = o != NULL;
 
 	set(o, "label", json_text_or_null(q->label), &ok);
-	set(o, "command", q->command ? short_text(q->command, RECORD_COMMAND_MAX) : json_null(),
-	    &ok);
+	set(o, "command",
+	    q->command ? short_text(q->command, RECORD_COMMAND_MAX) : json_null(), &ok);
 	set(o, "argv", q->argv.n > 0 ? short_argv(&q->argv) : json_null(), &ok);
 	set(o, "shell", json_text_or_null(c->shell), &ok);
 	set(o, "cwd", json_text_or_null(c->cwd), &ok);
@@ -153,7 +154,8 @@ char *record_spec(const struct start_params *q, const struct compiled *c,
 	set(o, "call_id", json_text_or_null(q->call_id), &ok);
 	set(o, "trace_id", json_text_or_null(trace_id), &ok);
 	set(o, "capture", json_string(capture_of(q)), &ok);
-	set(o, "overflow", json_string(q->overflow == REQ_BLOCK ? "block" : "drop_oldest"), &ok);
+	set(o, "overflow",
+	    json_string(q->overflow == REQ_BLOCK ? "block" : "drop_oldest"), &ok);
 	set(o, "timeout_ms", c->timeout_ms ? number(c->timeout_ms) : json_null(), &ok);
 	set(o, "isolation", record_isolation(&c->isolation), &ok);
 	set(o, "kept", kept(q, c), &ok);
@@ -192,9 +194,12 @@ int record_recall(struct process *p, struct err *err)
 	if (!json_is_object(k) || !backend || !capture || !overflow)
 		return err_set(err, ERR_INTERNAL, "journal", 0,
 			       "a process in the journal has no readable request");
-	if (dup_key(o, "label", &p->label) < 0 || dup_key(o, "call_id", &p->call_id) < 0 ||
-	    dup_key(o, "profile", &p->profile) < 0 || dup_key(k, "consumer", &p->consumer) < 0)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep a process");
+	if (dup_key(o, "label", &p->label) < 0 ||
+	    dup_key(o, "call_id", &p->call_id) < 0 ||
+	    dup_key(o, "profile", &p->profile) < 0 ||
+	    dup_key(k, "consumer", &p->consumer) < 0)
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep a process");
 	p->backend = strcmp(backend, "host") == 0 ? BACKEND_HOST : BACKEND_NATIVE;
 	p->pty = flag(k, "pty");
 	p->combined = flag(k, "combined");
@@ -217,12 +222,22 @@ static const struct {
 	size_t size;
 	bool is_signed;
 } numbers[] = {
-#define U(m) { #m, offsetof(struct box_record, m), sizeof(((struct box_record *)0)->m), false }
-#define S(m) { #m, offsetof(struct box_record, m), sizeof(((struct box_record *)0)->m), true }
-	U(state),	    U(reason),		U(flags),	    S(exit_code),
-	S(exit_signal),	    S(sandbox_pid),	U(started_boot_ns), U(started_wall_ns),
-	U(ended_boot_ns),   U(ended_wall_ns),	U(utime_us),	    U(stime_us),
-	U(max_rss_bytes),   U(spawn_ns),	U(live),	    S(start_errno),
+#define U(m)                                                                             \
+	{                                                                                \
+#m, offsetof(struct box_record, m), sizeof(((struct box_record *)0)->m), \
+			false                                                            \
+	}
+#define S(m)                                                                             \
+	{                                                                                \
+#m, offsetof(struct box_record, m), sizeof(((struct box_record *)0)->m), \
+			true                                                             \
+	}
+	U(state),	    U(reason),		U(flags),
+	S(exit_code),	    S(exit_signal),	S(sandbox_pid),
+	U(started_boot_ns), U(started_wall_ns), U(ended_boot_ns),
+	U(ended_wall_ns),   U(utime_us),	U(stime_us),
+	U(max_rss_bytes),   U(spawn_ns),	U(live),
+	S(start_errno),
 #undef U
 #undef S
 };
@@ -285,7 +300,7 @@ static void recall_text(const json_t *o, const char *key, char *to, size_t size)
 {
 	const char *text = json_string_value(json_object_get(o, key));
 
-	(void) snprintf(to, size, "%s", text ? text : "");
+	(void)snprintf(to, size, "%s", text ? text : "");
 }
 
 static void recall_error(struct process *p, const json_t *o)
@@ -314,7 +329,8 @@ int record_recall_outcome(struct process *p, const char *outcome, struct err *er
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		set_number(&p->record, i,
 			   json_integer_value(json_object_get(o, numbers[i].name)));
-	recall_text(o, "start_stage", p->record.start_stage, sizeof(p->record.start_stage));
+	recall_text(o, "start_stage", p->record.start_stage,
+		    sizeof(p->record.start_stage));
 	recall_text(o, "start_msg", p->record.start_msg, sizeof(p->record.start_msg));
 	p->has_record = true;
 	p->exited = (p->record.flags & BOX_HAS_EXITED) != 0;
@@ -322,7 +338,8 @@ int record_recall_outcome(struct process *p, const char *outcome, struct err *er
 	p->empty = flag(o, "empty");
 	p->state = flag(o, "lost") ? PROCESS_LOST : PROCESS_EXITED;
 	if (dup_key(o, "killed_by", &p->killed_by) < 0)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep a process");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep a process");
 	recall_error(p, json_object_get(o, "error"));
 	return 0;
 }
@@ -331,7 +348,8 @@ static void set_end(json_t *o, const struct process *p, bool *ok)
 {
 	const struct box_record *r = &p->record;
 	char sig[SIGNAME_MAX];
-	uint32_t reason = p->state == PROCESS_LOST ? (uint32_t)BOX_REASON_LOST : r->reason;
+	uint32_t reason =
+		p->state == PROCESS_LOST ? (uint32_t)BOX_REASON_LOST : r->reason;
 	bool ended = p->exited || p->state == PROCESS_LOST;
 
 	set(o, "state", json_string(process_state_name(p->state)), ok);
@@ -339,7 +357,8 @@ static void set_end(json_t *o, const struct process *p, bool *ok)
 	set(o, "reason", ended ? json_string(box_reason_name(reason)) : json_null(), ok);
 	set(o, "killed_by", json_text_or_null(p->killed_by), ok);
 	set(o, "exit_code",
-	    p->exited && r->exit_code >= 0 ? json_integer(r->exit_code) : json_null(), ok);
+	    p->exited && r->exit_code >= 0 ? json_integer(r->exit_code) : json_null(),
+	    ok);
 	set(o, "signal",
 	    p->exited && r->exit_signal > 0 ? json_string(signame(r->exit_signal, sig)) :
 					      json_null(),
@@ -371,7 +390,8 @@ static void set_times(json_t *o, const struct process *p, const struct world *w,
 		    json_null(),
 	    ok);
 	set(o, "spawn_ms",
-	    r->started_boot_ns ? json_real((double)(r->spawn_ns / 1000) / 1000.0) : json_null(),
+	    r->started_boot_ns ? json_real((double)(r->spawn_ns / 1000) / 1000.0) :
+				 json_null(),
 	    ok);
 	set(o, "cpu_ms",
 	    p->has_record ? number((r->utime_us + r->stime_us) / 1000) : json_null(), ok);
@@ -380,8 +400,9 @@ static void set_times(json_t *o, const struct process *p, const struct world *w,
 
 static void set_output(json_t *o, struct process *p, bool *ok)
 {
-	static const char *const names[BOX_STREAMS][2] = { { "stdout_bytes", "stdout_lost" },
-							   { "stderr_bytes", "stderr_lost" } };
+	static const char *const names[BOX_STREAMS][2] = {
+		{ "stdout_bytes", "stdout_lost" }, { "stderr_bytes", "stderr_lost" }
+	};
 	bool full = false;
 	int fd = process_box(p);
 
@@ -414,23 +435,26 @@ static json_t *start_error(const struct process *p)
 				 p->start_err->sys_errno, "message", p->start_err->msg);
 	if (r->reason != BOX_REASON_START_FAILED)
 		return json_null();
-	return json_pack("{s:s, s:i, s:s}", "stage", r->start_stage, "errno", r->start_errno,
-			 "message", r->start_msg);
+	return json_pack("{s:s, s:i, s:s}", "stage", r->start_stage, "errno",
+			 r->start_errno, "message", r->start_msg);
 }
 
-static void set_places(json_t *o, const struct process *p, const struct world *w, bool *ok)
+static void set_places(json_t *o, const struct process *p, const struct world *w,
+		       bool *ok)
 {
 	char id[ID_TEXT], box[PATH_MAX + 64];
 
 	set(o, "id", json_string(id_format(&p->id, ID_PROCESS, id)), ok);
-	(void) snprintf(box, sizeof(box), "%s/boxes/%s.box", w->state_dir, id);
+	(void)snprintf(box, sizeof(box), "%s/boxes/%s.box", w->state_dir, id);
 	set(o, "box", json_text_or_null(box), ok);
 	set(o, "pid", p->pid > 0 ? json_integer(p->pid) : json_null(), ok);
 	set(o, "sandbox_pid",
-	    p->record.sandbox_pid > 0 ? json_integer(p->record.sandbox_pid) : json_null(), ok);
+	    p->record.sandbox_pid > 0 ? json_integer(p->record.sandbox_pid) : json_null(),
+	    ok);
 	set(o, "sandbox",
-	    id_is_zero(&p->sandbox_id) ? json_null() :
-					 json_string(id_format(&p->sandbox_id, ID_SANDBOX, id)),
+	    id_is_zero(&p->sandbox_id) ?
+		    json_null() :
+		    json_string(id_format(&p->sandbox_id, ID_SANDBOX, id)),
 	    ok);
 	set(o, "cgroup_path", json_null(), ok);
 }
@@ -444,11 +468,12 @@ json_t *record_json(struct world *w, struct process *p, const struct principal *
 		return NULL;
 	/* A running command's numbers are those of now. */
 	if (p->state == PROCESS_STARTING || p->state == PROCESS_RUNNING)
-		(void) process_read(p);
-	(void) json_object_del(o, "kept");
+		(void)process_read(p);
+	(void)json_object_del(o, "kept");
 	set_places(o, p, w, &ok);
 	set(o, "agent",
-	    json_text_or_null(p->owner->uid == viewer->uid ? "self" : p->owner->name), &ok);
+	    json_text_or_null(p->owner->uid == viewer->uid ? "self" : p->owner->name),
+	    &ok);
 	set_end(o, p, &ok);
 	set_times(o, p, w, &ok);
 	set(o, "cpu_percent", json_null(), &ok);
@@ -462,7 +487,8 @@ json_t *record_json(struct world *w, struct process *p, const struct principal *
 
 /* --- sandboxes --- */
 
-char *record_sandbox_spec(const struct profile *profile, const struct workspace *workspace,
+char *record_sandbox_spec(const struct profile *profile,
+			  const struct workspace *workspace,
 			  const struct isolation *isolation, uint64_t idle_ns,
 			  uint64_t lifetime_ns, const char *label, bool own)
 {
@@ -473,7 +499,8 @@ char *record_sandbox_spec(const struct profile *profile, const struct workspace 
 	set(o, "profile", json_string(profile->name), &ok);
 	set(o, "workspace", json_text_or_null(workspace->path), &ok);
 	set(o, "idle_ms", idle_ns ? number(idle_ns / NS_PER_MS) : json_null(), &ok);
-	set(o, "lifetime_ms", lifetime_ns ? number(lifetime_ns / NS_PER_MS) : json_null(), &ok);
+	set(o, "lifetime_ms", lifetime_ns ? number(lifetime_ns / NS_PER_MS) : json_null(),
+	    &ok);
 	set(o, "isolation", record_isolation(isolation), &ok);
 	set(o, "own", json_boolean(own), &ok);
 	return ok ? json_dumps(o, JSON_COMPACT) : NULL;
@@ -487,10 +514,11 @@ json_t *record_sandbox(const struct sandbox *s, const struct principal *viewer)
 
 	if (!ok)
 		return NULL;
-	(void) json_object_del(o, "own");
+	(void)json_object_del(o, "own");
 	set(o, "id", json_string(id_format(&s->id, ID_SANDBOX, id)), &ok);
 	set(o, "agent",
-	    json_text_or_null(s->owner->uid == viewer->uid ? "self" : s->owner->name), &ok);
+	    json_text_or_null(s->owner->uid == viewer->uid ? "self" : s->owner->name),
+	    &ok);
 	set(o, "state", json_string(sandbox_state_name(s->state)), &ok);
 	set(o, "live", json_integer(s->n_live), &ok);
 	set(o, "created_at", json_time_or_null(s->created_wall_ns), &ok);

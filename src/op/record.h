@@ -35,7 +35,8 @@ json_t *record_json(struct world *w, struct process *p, const struct principal *
 
 json_t *record_isolation(const struct isolation *i);
 
-char *record_sandbox_spec(const struct profile *profile, const struct workspace *workspace,
+char *record_sandbox_spec(const struct profile *profile,
+			  const struct workspace *workspace,
 			  const struct isolation *isolation, uint64_t idle_ns,
 			  uint64_t lifetime_ns, const char *label, bool own);
 json_t *record_sandbox(const struct sandbox *s, const struct principal *viewer);

@@ -283,6 +283,7 @@ static int make_plan(struct call *c, const struct start_params *q, struct pendin
 		.workspace = p->sandbox ? &p->sandbox->workspace : &s->ceiling.workspace,
 		.mode = p->sandbox ? COMPILE_JOIN : COMPILE_FRESH,
 		.engine_uid = c->world->uid,
+		.private_dirs = { c->world->state_dir, c->world->runtime_dir },
 		.spec = &spec,
 		.ceiling = &s->ceiling.limits,
 		.id = &p->id,

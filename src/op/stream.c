@@ -15,7 +15,7 @@ static void tell_consumer(const struct stream *s, bool there)
 	const struct keeper_msg m = { .type = KEEPER_CONSUMER, .a = there };
 
 	if (s->consumer && s->process)
-		(void) keeper_tell(s->process, &m);
+		(void)keeper_tell(s->process, &m);
 }
 
 void stream_init(struct stream *s, struct call *c, struct process *p, struct waiter *w,
@@ -39,18 +39,20 @@ static json_t *event(const struct stream *s, const char *kind, int i)
 	char id[ID_TEXT];
 
 	return json_pack("{s:s, s:s, s:s, s:I}", "event", kind, "id",
-			 id_format(&s->process->id, ID_PROCESS, id), "stream", output_names[i],
-			 "offset", (json_int_t)s->offset[i]);
+			 id_format(&s->process->id, ID_PROCESS, id), "stream",
+			 output_names[i], "offset", (json_int_t)s->offset[i]);
 }
 
-static void send_chunk(struct stream *s, int i, const struct box_chunk *c, const void *bytes)
+static void send_chunk(struct stream *s, int i, const struct box_chunk *c,
+		       const void *bytes)
 {
 	json_t *e;
 
 	s->offset[i] = c->offset;
 	e = event(s, "output", i);
 	if (e)
-		(void) json_object_set_new(e, "lost_bytes", json_integer((json_int_t)c->lost));
+		(void)json_object_set_new(e, "lost_bytes",
+					  json_integer((json_int_t)c->lost));
 	call_event(s->call, e, bytes, c->len);
 	s->offset[i] = c->next;
 }
@@ -71,7 +73,8 @@ static bool pump_one(struct stream *s, int i, void *space)
 		want = MIN(want, (size_t)(s->limit[i] - s->offset[i]));
 	fd = process_box(p);
 	if (fd < 0) {
-		/* Before its keeper took it there is nothing; at the end there never was. */
+		/* Before its keeper took it there is nothing; at the end there never was.
+		 */
 		s->failed = s->ending;
 		return false;
 	}
@@ -95,11 +98,12 @@ static void acknowledge(struct stream *s)
 	if (s->ack_pending && call_sent(s->call, s->ack_mark)) {
 		s->ack_pending = false;
 		for (int i = 0; i < BOX_STREAMS; i++) {
-			const struct keeper_msg m = { .type = KEEPER_ACK, .a = (uint64_t)i,
+			const struct keeper_msg m = { .type = KEEPER_ACK,
+						      .a = (uint64_t)i,
 						      .b = s->ack_next[i] };
 
 			if (s->ack_next[i] > s->acked[i])
-				(void) keeper_tell(s->process, &m);
+				(void)keeper_tell(s->process, &m);
 			s->acked[i] = s->ack_next[i];
 		}
 	}
@@ -127,10 +131,11 @@ void stream_pump(struct stream *s)
 		s->failed = true;
 	/* Without room the connection calls back; then all is looked at again. */
 	for (int i = 0; i < BOX_STREAMS; i++)
-		s->waiter->past[i] = s->ending || s->failed || i >= (int)s->process->streams ||
-						     s->eof[i] || !call_has_room(s->call) ?
-					     WAITER_NO_OUTPUT :
-					     s->offset[i];
+		s->waiter->past[i] =
+			s->ending || s->failed || i >= (int)s->process->streams ||
+					s->eof[i] || !call_has_room(s->call) ?
+				WAITER_NO_OUTPUT :
+				s->offset[i];
 	keeper_watch(s->process);
 }
 
@@ -146,7 +151,7 @@ void stream_end(struct stream *s)
 		struct box_extent x = { 0 };
 
 		if (i < (int)p->streams && fd >= 0)
-			(void) box_read_extent(fd, i, &x, NULL);
+			(void)box_read_extent(fd, i, &x, NULL);
 		s->limit[i] = x.total;
 	}
 }

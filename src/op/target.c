@@ -11,11 +11,11 @@ static int not_found(struct err *err, const char *field, const char *what)
 
 void target_note(struct call *c, const struct id *id, char kind)
 {
-	(void) id_format(id, kind, c->subject);
+	(void)id_format(id, kind, c->subject);
 }
 
-int target_find_id(struct call *c, const char *text, enum access what, struct process **ret,
-		   struct err *err)
+int target_find_id(struct call *c, const char *text, enum access what,
+		   struct process **ret, struct err *err)
 {
 	struct process *p;
 	struct id id;
@@ -37,7 +37,9 @@ int target_find(struct call *c, const struct target_params *t, enum access what,
 
 	if (t->id)
 		return target_find_id(c, t->id, what, ret, err);
-	p = t->pid <= INT32_MAX ? process_find_pid(&c->world->processes, (int32_t)t->pid) : NULL;
+	p = t->pid <= INT32_MAX ?
+		    process_find_pid(&c->world->processes, (int32_t)t->pid) :
+		    NULL;
 	if (!p || !principal_may(c->session->who, what, p->owner))
 		return not_found(err, "pid", "running process of yours");
 	target_note(c, &p->id, ID_PROCESS);

@@ -100,7 +100,8 @@ int mounts_mkdirs(int root_fd, const char *path, mode_t mode)
 	memcpy(part, path, n + 1);
 	/* One level below the root needs no walk, and so most need none. */
 	if (!strchr(path + 1, '/') &&
-	    (mkdirat(root_fd, path[0] == '/' ? path + 1 : path, mode) == 0 || errno == EEXIST))
+	    (mkdirat(root_fd, path[0] == '/' ? path + 1 : path, mode) == 0 ||
+	     errno == EEXIST))
 		return 0;
 	for (char *p = part + 1;; p++) {
 		CLEANUP(close) int parent = -1;

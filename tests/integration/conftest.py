@@ -36,6 +36,9 @@ ALL = os.environ.get("PROCTOR_TEST_ALL") == "1"
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): how long the test may take")
     engines.become_subreaper()
+    # A shell's background job begins with these ignored, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 # Time limits
@@ -51,11 +54,12 @@ def bounded(item, seconds, what):
 
     def run():
         signal.signal(signal.SIGALRM, over)
-        signal.alarm(seconds)
+        # Again and again: the way out of a test may wait for what never comes, too.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 5)
         try:
             yield
         finally:
-            signal.alarm(0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     return run()
 

@@ -26,6 +26,7 @@ PROFILES = {"native": "default", "host": "trusted-host"}
 PATIENCE = 20.0
 
 PR_SET_CHILD_SUBREAPER = 36
+IN_DELETE = 0x200
 
 
 def become_subreaper():
@@ -344,6 +345,30 @@ def settle(counts, patience=5.0):
         if not found or left <= 0:
             return found
         wait_gone([p.pid for p in found], left)
+
+
+def settle_files(path, most, patience=30.0):
+    """
+    Waits until a directory has at most that many names; they are returned, or
+    those that there are when patience is over.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_CLOEXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "inotify_init1")
+    try:
+        if libc.inotify_add_watch(fd, os.fsencode(path), IN_DELETE) < 0:
+            raise OSError(ctypes.get_errno(), "inotify_add_watch")
+        end = time.monotonic() + patience
+        while True:
+            names = os.listdir(path)
+            left = end - time.monotonic()
+            if len(names) <= most or left <= 0:
+                return names
+            if select.select([fd], [], [], left)[0]:
+                os.read(fd, 65536)
+    finally:
+        os.close(fd)
 
 
 def user_name(uid):

@@ -704,10 +704,36 @@ static void test_the_prepare_plan_does_not_know_the_command(void **state)
 	drop(&c);
 }
 
+/* Whoever reaches the engine's socket from a sandbox is out of it. */
+static void test_no_sandbox_shows_the_engines_own_directories(void **state)
+{
+	static const struct {
+		const char *workspace, *own;
+		bool ok;
+	} cases[] = {
+		{ "/home/u", "/home/u/.local/state/proctor", false },
+		{ "/home/u/p", "/home/u/p", false },
+		{ "/home/u/s/boxes", "/home/u/s", false },
+		{ "/home/u/p", "/home/u/pp", true },
+		{ "/home/u/p", "/home/u/q/p", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct made m;
+
+		make(&m, 1000, "/home/u", cases[i].workspace);
+		m.args.private_dirs[1] = cases[i].own;
+		assert_int_equal(run(&m), cases[i].ok ? 0 : -ERR_DENIED);
+		drop(&m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_fresh_sandbox_has_all_layers_in_order),
+		cmocka_unit_test(test_no_sandbox_shows_the_engines_own_directories),
 		cmocka_unit_test(test_a_user_is_himself_and_root_is_nobody_of_the_host),
 		cmocka_unit_test(test_the_root_has_the_system_and_no_more_of_the_host),
 		cmocka_unit_test(test_every_mount_point_exists_before_it_is_mounted_on),

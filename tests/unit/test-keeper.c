@@ -651,11 +651,11 @@ static void test_a_native_command_is_alone(void **state)
 {
 	struct wish q = {
 		.native = true,
-		.script =
-			"id -u; hostname; ls /; touch file; test $(ls -d /proc/[0-9]* "
-			"| wc -l) -lt 8 && echo few; ls -n file | cut -d' ' -f3; grep -c : /proc/net/dev; "
-			"echo x > /proc/sys/kernel/hostname; touch /usr/x; "
-			"grep Cap /proc/self/status | grep -vc 0000000000000000"
+		.script = "id -u; hostname; ls /; touch file; test $(ls -d /proc/[0-9]* "
+			  "| wc -l) -lt 8 && echo few; ls -n file | cut -d' ' -f3; grep "
+			  "-c : /proc/net/dev; "
+			  "echo x > /proc/sys/kernel/hostname; touch /usr/x; "
+			  "grep Cap /proc/self/status | grep -vc 0000000000000000"
 	};
 	struct world *w = *state;
 	char want[256], path[128];
@@ -669,10 +669,11 @@ static void test_a_native_command_is_alone(void **state)
 	}
 	launch(w, &q, &c);
 	finish(&c);
-	(void)snprintf(want, sizeof(want),
-		       "%u\nproctor\nbin\ndev\netc\nlib\nlib64\nproc\nrun\ntmp\nusr\nfew\n%"
-		       "u\n1\n0\n",
-		       uid, uid);
+	(void)snprintf(
+		want, sizeof(want),
+		"%u\nproctor\nbin\ndev\netc\nlib\nlib64\nproc\nrun\ntmp\nusr\nfew\n%"
+		"u\n1\n0\n",
+		uid, uid);
 	assert_string_equal(output(&c, 0), want);
 	assert_non_null(strstr(output(&c, 1), "/proc/sys/kernel/hostname: Read-only"));
 	assert_non_null(strstr(output(&c, 1), "'/usr/x': Read-only"));
