@@ -13,6 +13,7 @@
  */
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,16 +62,20 @@ static void man_title(struct buf *b)
 	buf_adds(b,
 		 ".\\\" SPDX-License-Identifier: Apache-2.0\n"
 		 ".\\\" Made by optable from the operation table.\n"
-		 ".TH PROCTOR-OPERATIONS 7 \"\" \"proctor " PROCTOR_VERSION
+		 ".TH PROCTOR-OPERATIONS 7 2026-11-22 \"proctor " PROCTOR_VERSION
 		 "\" \"proctor\"\n"
 		 ".SH NAME\nproctor\\-operations \\- operations of the proctor engine\n");
 }
+
+/* The first paragraph behind a heading has no macro of its own. */
+static bool man_headed;
 
 static void man_section(struct buf *b, const char *text)
 {
 	buf_adds(b, ".SH ");
 	roff_text(b, text);
 	buf_adds(b, "\n");
+	man_headed = true;
 }
 
 static void man_heading(struct buf *b, const char *text)
@@ -78,11 +83,14 @@ static void man_heading(struct buf *b, const char *text)
 	buf_adds(b, ".SS ");
 	roff_text(b, text);
 	buf_adds(b, "\n");
+	man_headed = true;
 }
 
 static void man_paragraph(struct buf *b, const char *text)
 {
-	buf_adds(b, ".PP\n");
+	if (!man_headed)
+		buf_adds(b, ".PP\n");
+	man_headed = false;
 	roff_text(b, text);
 	buf_adds(b, "\n");
 }

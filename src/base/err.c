@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+#undef err_wrap
+
 /* clang-format off */
 static const struct err_info infos[ERR_MAX_] = {
 	[ERR_OK]              = { "ok",              200,      0,  0 },

@@ -48,34 +48,93 @@ static void print_all(void)
 
 /* --- man(7) --- */
 
-/* Text between font changes: backslashes, hyphens and a leading dot are special. */
+/* Text: backslashes, hyphens and a dot that begins a line are special. */
 static void roff(const char *text)
 {
-	if (*text == '.' || *text == '\'')
-		(void)fputs("\\&", stdout);
+	bool begins = true;
+
 	for (; *text; text++) {
+		if (begins && (*text == '.' || *text == '\''))
+			(void)fputs("\\&", stdout);
 		if (*text == '\\')
 			(void)fputs("\\e", stdout);
 		else if (*text == '-')
 			(void)fputs("\\-", stdout);
 		else
 			(void)putchar(*text);
+		begins = *text == '\n';
 	}
+}
+
+static void roff_option_names(const struct verb *v)
+{
+	const char *between = ".PP\nOptions:\n";
+
+	for (const struct opt *o = opt_table; o->name; o++) {
+		if (!(o->groups & (v->groups | OPT_G_ALL)))
+			continue;
+		(void)printf("%s\\fB\\-\\-", between);
+		roff(o->name);
+		(void)fputs("\\fR", stdout);
+		between = ",\n";
+	}
+	(void)puts("");
+}
+
+static void roff_verb(const struct verb *v)
+{
+	(void)fputs(".SS \"proctor ", stdout);
+	roff(v->name);
+	(void)fputs(*v->operands ? " [OPTION]... " : " [OPTION]...", stdout);
+	roff(v->operands);
+	(void)puts("\"");
+	roff(v->doc);
+	(void)puts(".");
+	if (v->more) {
+		roff(v->more);
+		(void)puts("");
+	}
+	roff_option_names(v);
+}
+
+/* Whether another row has the same name, for other verbs. */
+static bool has_namesake(const struct opt *o)
+{
+	for (const struct opt *p = opt_table; p->name; p++)
+		if (p != o && strcmp(p->name, o->name) == 0)
+			return true;
+	return false;
+}
+
+static void roff_takers(const struct opt *o)
+{
+	const char *between = " (";
+
+	for (const struct verb *v = verb_table; v->name; v++) {
+		if (!(o->groups & v->groups) || v->flags & VERB_HIDDEN)
+			continue;
+		(void)fputs(between, stdout);
+		roff(v->name);
+		between = ", ";
+	}
+	(void)putchar(')');
 }
 
 static void roff_option(const struct opt *o)
 {
 	(void)puts(".TP");
-	(void)fputs(".BR ", stdout);
 	if (o->letter)
-		(void)printf("\\-%c \", \" ", o->letter);
-	(void)fputs("\\-\\-", stdout);
+		(void)printf("\\fB\\-%c\\fR, ", o->letter);
+	(void)fputs("\\fB\\-\\-", stdout);
 	roff(o->name);
+	(void)fputs("\\fR", stdout);
 	if (o->arg) {
-		(void)fputs(" \" \\fI", stdout);
+		(void)fputs(" \\fI", stdout);
 		roff(o->arg);
-		(void)fputs("\\fR\"", stdout);
+		(void)fputs("\\fR", stdout);
 	}
+	if (has_namesake(o))
+		roff_takers(o);
 	(void)puts("");
 	roff(o->doc);
 	(void)puts("");
@@ -83,22 +142,12 @@ static void roff_option(const struct opt *o)
 
 static void print_man(void)
 {
-	for (const struct verb *v = verb_table; v->name; v++) {
-		(void)fputs(".SS \"proctor ", stdout);
-		roff(v->name);
-		(void)fputs(*v->operands ? " [OPTION]... " : " [OPTION]...", stdout);
-		roff(v->operands);
-		(void)puts("\"");
-		roff(v->doc);
-		(void)puts(".");
-		if (v->more)
-			roff(v->more);
-		if (v->more)
-			(void)puts("");
-		for (const struct opt *o = opt_table; o->name; o++)
-			if (o->groups & v->groups)
-				roff_option(o);
-	}
+	(void)puts(".SH VERBS");
+	for (const struct verb *v = verb_table; v->name; v++)
+		roff_verb(v);
+	(void)puts(".SH OPTIONS");
+	for (const struct opt *o = opt_table; o->name; o++)
+		roff_option(o);
 }
 
 /* --- completion --- */

@@ -149,7 +149,7 @@ const struct opt opt_table[] = {
 	FLAG(OPT_KILL, "kill", 0, OPT_G_STOP, "End all commands as well."),
 	CHOICE(OPT_OUTPUT, "output", outputs, "STREAM", OPT_G_BOX,
 	       "Print the recorded bytes of this stream instead."),
-	FLAG(OPT_MAN, "man", 0, OPT_G_HELP, "Print the verbs as a part of a manual page (man(7))."),
+	FLAG(OPT_MAN, "man", 0, OPT_G_HELP, "Print verbs and options as a part of a manual page (man(7))."),
 	FLAG(OPT_BASH, "bash", 0, OPT_G_HELP, "Print the completion for bash."),
 	FLAG(OPT_ZSH, "zsh", 0, OPT_G_HELP, "Print the completion for zsh."),
 	FLAG(OPT_FISH, "fish", 0, OPT_G_HELP, "Print the completion for fish."),

@@ -227,8 +227,8 @@ void out_table_print(struct out_table *t)
 
 void out_json(const json_t *value)
 {
-	size_t flags =
-		JSON_ENCODE_ANY | (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT);
+	size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) |
+		       (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT);
 	CLEANUP(free) char *text = cli_need_memory(json_dumps(value, flags));
 
 	(void)puts(text);

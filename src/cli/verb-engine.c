@@ -22,6 +22,7 @@
 #endif
 
 #define STOP_WAIT_MS 30000
+#define NAMES_SHOWN 5
 
 /* --- policy, doctor --- */
 
@@ -66,6 +67,13 @@ static void print_line(const char *before, const char *text)
 	(void)printf("%s%s\n", before, b.len ? b.data : "");
 }
 
+static const char *text_at(const json_t *list, size_t i)
+{
+	const char *text = json_string_value(json_array_get(list, i));
+
+	return text ? text : "";
+}
+
 static void print_check(const json_t *result)
 {
 	const json_t *plan = json_object_get(result, "plan");
@@ -77,11 +85,8 @@ static void print_check(const json_t *result)
 		print_line("", cli_get(result, "message"));
 	if (json_array_size(plan) > 0)
 		(void)puts("plan:");
-	for (size_t i = 0; i < json_array_size(plan); i++) {
-		const char *step = json_string_value(json_array_get(plan, i));
-
-		print_line("  ", step ? step : "");
-	}
+	for (size_t i = 0; i < json_array_size(plan); i++)
+		print_line("  ", text_at(plan, i));
 }
 
 int verb_policy_check(struct cli *cli)
@@ -106,6 +111,37 @@ int verb_policy_check(struct cli *cli)
 	return strcmp(cli_get(result, "decision"), "allow") == 0 ?
 		       0 :
 		       proctor_code_exit_status(PROCTOR_DENIED);
+}
+
+/* Length of what stands before the last slash. */
+static size_t directory_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (size_t)(slash - path) : 0;
+}
+
+/* One line on the programs from the i-th on that share a directory: their number. */
+static size_t print_directory(const json_t *list, size_t i)
+{
+	CLEANUP(buf_fini) struct buf names = { 0 };
+	CLEANUP(buf_fini) struct buf line = { 0 };
+	const char *first = text_at(list, i);
+	size_t len = directory_length(first), n = 0;
+
+	for (; i + n < json_array_size(list); n++) {
+		const char *path = text_at(list, i + n);
+
+		if (directory_length(path) != len || memcmp(path, first, len) != 0)
+			break;
+		if (n < NAMES_SHOWN)
+			buf_addf(&names, "%s%s", n > 0 ? ", " : "",
+				 path + len + (len > 0));
+	}
+	buf_addf(&line, "%.*s: %zu: %s%s", (int)len, first, n,
+		 buf_ok(&names) ? names.data : "", n > NAMES_SHOWN ? ", ..." : "");
+	print_line("  ", cli_need_memory(line.data));
+	return n;
 }
 
 static void print_doctor(const json_t *result)
@@ -137,11 +173,8 @@ static void print_doctor(const json_t *result)
 	}
 	if (json_array_size(hidden) > 0)
 		(void)puts("programs that the profile hides:");
-	for (size_t i = 0; i < json_array_size(hidden); i++) {
-		const char *name = json_string_value(json_array_get(hidden, i));
-
-		print_line("  ", name ? name : "");
-	}
+	for (size_t i = 0; i < json_array_size(hidden);)
+		i += print_directory(hidden, i);
 	(void)printf("profile %s: %s\n", cli_get(result, "profile"),
 		     cli_get_bool(result, "ok") ? "can be applied" : "cannot be applied");
 }
@@ -180,8 +213,7 @@ static void print_status(const json_t *status)
 	json_t *value;
 
 	(void)puts("running");
-	json_object_foreach((json_t *)(uintptr_t)status, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)status, key, value) {
 		CLEANUP(free) char *text = NULL;
 
 		if (json_is_null(value) || json_is_object(value))
@@ -191,7 +223,8 @@ static void print_status(const json_t *status)
 			print_line("", json_string_value(value));
 			continue;
 		}
-		text = cli_need_memory(json_dumps(value, JSON_ENCODE_ANY));
+		text = cli_need_memory(
+			json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)));
 		(void)printf("  %-18s %s\n", key, text);
 	}
 }

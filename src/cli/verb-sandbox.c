@@ -155,14 +155,13 @@ static void print_event(const json_t *j)
 
 	buf_addf(&line, "%-24s %-9s %s", cli_get(j, "time"), cli_get(j, "event"),
 		 cli_get(j, "id"));
-	json_object_foreach((json_t *)(uintptr_t)j, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)j, key, value) {
 		CLEANUP(free) char *text = NULL;
 
 		if (strcmp(key, "time") == 0 || strcmp(key, "event") == 0 ||
 		    strcmp(key, "id") == 0 || json_is_null(value))
 			continue;
-		text = cli_need_memory(json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT));
+		text = cli_need_memory(json_dumps(value, JSON_ENCODE_ANY | JSON_TEXT));
 		buf_addf(&line, " %s=%s", key, text);
 	}
 	out_clean(&clean, cli_need_memory(line.data));

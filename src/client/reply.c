@@ -171,7 +171,7 @@ int reply_new(const struct frame *f, struct proctor_reply **ret, struct err *err
 	} else {
 		return malformed(err, "neither result nor error");
 	}
-	r->meta = json_dumps(r->object, JSON_COMPACT);
+	r->meta = json_dumps(r->object, JSON_TEXT);
 	if (!r->meta)
 		return err_set(err, ERR_INTERNAL, "reply", ENOMEM, "reply");
 	*ret = TAKE_PTR(r);
@@ -316,6 +316,6 @@ const char *proctor_reply_json(struct proctor_reply *r)
 			ok = add_output(copy, i, out);
 	}
 	if (ok)
-		r->json = json_dumps(copy, JSON_COMPACT);
+		r->json = json_dumps(copy, JSON_TEXT);
 	return r->json;
 }

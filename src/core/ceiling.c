@@ -172,7 +172,7 @@ static bool inside(const char *dir, const char *path)
 {
 	size_t n = strlen(dir);
 
-	if (n == 1)
+	if (strcmp(dir, "/") == 0)
 		return true;
 	return strncmp(dir, path, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
@@ -468,12 +468,10 @@ int cwd_below(const char *base, const char *cwd, char **ret, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE, "cwd", ENOMEM, "cwd");
 	below = flat.data;
 	if (cwd && cwd[0] == '/' && base[1] != '\0') {
-		size_t n = strlen(base + 1);
-
-		if (strncmp(below, base + 1, n) != 0 ||
-		    (below[n] != '\0' && below[n] != '/'))
+		if (!inside(base + 1, below))
 			return outside(base, cwd, err);
-		below += n + (below[n] == '/');
+		below += strlen(base + 1);
+		below += *below == '/';
 	}
 	out = strdup(below);
 	if (!out)

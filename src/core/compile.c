@@ -83,12 +83,13 @@ static int check_private(const struct compile_args *a, const char *ws, struct er
 {
 	for (size_t i = 0; native(a) && ws && i < ARRAY_SIZE(a->private_dirs); i++)
 		if (a->private_dirs[i] && overlap(ws, a->private_dirs[i]))
-			return err_set(err, ERR_DENIED, "workspace", 0,
-				       "the workspace \"%.120s\" and proctor's own \"%.120s\" "
-				       "lie in each other: a command could reach the engine; "
-				       "choose a narrower workspace, or move the other one with "
-				       "PROCTOR_STATE_DIR and PROCTOR_RUNTIME_DIR",
-				       ws, a->private_dirs[i]);
+			return err_set(
+				err, ERR_DENIED, "workspace", 0,
+				"the workspace \"%.120s\" and proctor's own \"%.120s\" "
+				"lie in each other: a command could reach the engine; "
+				"choose a narrower workspace, or move the other one with "
+				"PROCTOR_STATE_DIR and PROCTOR_RUNTIME_DIR",
+				ws, a->private_dirs[i]);
 	return 0;
 }
 

@@ -57,7 +57,8 @@ static void answer_error(struct peer *p, uint32_t number, const struct err *err)
 
 void call_reply(struct call *c, json_t *result, const void *raw, size_t len)
 {
-	CLEANUP(json_decref) json_t *o = result ? json_pack("{s:o}", "result", result) : NULL;
+	CLEANUP(json_decref)
+	json_t *o = result ? json_pack("{s:o}", "result", result) : NULL;
 	struct flight *f = flight_of(c);
 	struct err err;
 
@@ -67,7 +68,8 @@ void call_reply(struct call *c, json_t *result, const void *raw, size_t len)
 		fault_point("reply");
 		peer_send(f->peer, FRAME_REPLY, c->number, o, raw, len);
 	} else {
-		(void) err_set(&err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory for the answer");
+		(void)err_set(&err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			      "no memory for the answer");
 		answer_error(f->peer, c->number, &err);
 	}
 	finish(f);
@@ -202,7 +204,8 @@ static int decode(struct flight *f, const json_t *json, struct err *err)
 	c->json = params;
 	c->params = calloc(1, c->op->params_size ? c->op->params_size : 1);
 	if (!c->params)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory for the call");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "no memory for the call");
 	r = op_decode(c->op, params, c->params, err);
 	if (r < 0) {
 		free(c->params);
@@ -251,14 +254,16 @@ static struct flight *flight_new(struct peer *p, struct frame *f, const struct o
 	return fl;
 }
 
-static void begin(struct peer *p, struct frame *f, const struct op *op, const json_t *json)
+static void begin(struct peer *p, struct frame *f, const struct op *op,
+		  const json_t *json)
 {
 	struct flight *fl = flight_new(p, f, op);
 	struct err err = { 0 };
 	int r;
 
 	if (!fl) {
-		(void) err_set(&err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory for the call");
+		(void)err_set(&err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			      "no memory for the call");
 		answer_error(p, f->call, &err);
 		return;
 	}
@@ -269,7 +274,7 @@ static void begin(struct peer *p, struct frame *f, const struct op *op, const js
 	fl->call.raw_len = 0;
 	for (size_t i = 0; i < fl->call.n_fds; i++)
 		if (fl->call.fds[i] >= 0)
-			(void) close(fl->call.fds[i]);
+			(void)close(fl->call.fds[i]);
 	fl->call.n_fds = 0;
 	if (r < 0)
 		call_fail(&fl->call, &err);
@@ -311,9 +316,10 @@ int calls_begin(struct peer *p, struct frame *f, struct err *ret)
 static void stop(struct flight *f, enum call_end why)
 {
 	static const int codes[] = { ERR_CANCELLED, ERR_UNAVAILABLE, ERR_UNAVAILABLE };
-	static const char *const texts[] = { "the call was cancelled; nothing was ended by that",
-					     "the connection is lost",
-					     "the engine is ending; commands run on" };
+	static const char *const texts[] = {
+		"the call was cancelled; nothing was ended by that",
+		"the connection is lost", "the engine is ending; commands run on"
+	};
 	struct err err;
 
 	if (f->done)
@@ -321,7 +327,7 @@ static void stop(struct flight *f, enum call_end why)
 	if (f->call.stop)
 		f->call.stop(&f->call, why);
 	if (why != CALL_LOST) {
-		(void) err_set(&err, codes[why], NULL, 0, "%s", texts[why]);
+		(void)err_set(&err, codes[why], NULL, 0, "%s", texts[why]);
 		answer_error(f->peer, f->call.number, &err);
 	}
 	finish(f);

@@ -22,7 +22,7 @@
 #include "facts.h"
 
 #define SOON_NS (1 * NS_PER_MS)
-#define UNLINKS_PER_CHORE 8
+#define STOCK_PER_CHORE 8
 #define EXPIRE_PER_CHORE 32
 #define TRIM_EVERY_NS (600 * NS_PER_SEC)
 #define TRIM_BATCH 200
@@ -37,10 +37,11 @@ static void on_checkpointed(struct watch *w, short what)
 {
 	struct engine *e = container_of(w, struct engine, checkpoint_watch);
 
-	(void) what;
-	(void) waitid(P_PIDFD, (id_t)e->checkpoint_pidfd, &(siginfo_t){ 0 }, WEXITED | WNOHANG);
+	(void)what;
+	(void)waitid(P_PIDFD, (id_t)e->checkpoint_pidfd, &(siginfo_t){ 0 },
+		     WEXITED | WNOHANG);
 	watch_fini(&e->checkpoint_watch);
-	(void) close(e->checkpoint_pidfd);
+	(void)close(e->checkpoint_pidfd);
 	e->checkpoint_pidfd = -1;
 	e->checkpoint_after_ns = clock_mono() + CHECKPOINT_PAUSE_NS;
 }
@@ -55,7 +56,7 @@ static void checkpoint(struct engine *e)
 	if (e->checkpoint_pidfd >= 0 || clock_mono() < e->checkpoint_after_ns ||
 	    journal_wal_pages(e->world.journal) < JOURNAL_CHECKPOINT_PAGES)
 		return;
-	(void) snprintf(path, sizeof(path), "%s/journal.db", e->opt.state);
+	(void)snprintf(path, sizeof(path), "%s/journal.db", e->opt.state);
 	r = posix_spawn(&pid, e->self_path, NULL, NULL, argv, env);
 	if (r != 0) {
 		log_warning("no checkpoint of the journal: %s", strerrordesc_np(r));
@@ -64,8 +65,8 @@ static void checkpoint(struct engine *e)
 	}
 	e->checkpoint_pidfd = pidfd_open(pid, 0);
 	if (e->checkpoint_pidfd >= 0)
-		(void) watch_init(&e->checkpoint_watch, &e->loop, e->checkpoint_pidfd, WATCH_READ,
-				  on_checkpointed);
+		(void)watch_init(&e->checkpoint_watch, &e->loop, e->checkpoint_pidfd,
+				 WATCH_READ, on_checkpointed);
 }
 
 /* --- forgetting --- */
@@ -124,7 +125,8 @@ static bool trim(struct engine *e)
 
 static bool is_idle(const struct engine *e)
 {
-	return e->n_peers == 0 && e->world.processes.n_live == 0 && e->world.sandboxes.n == 0;
+	return e->n_peers == 0 && e->world.processes.n_live == 0 &&
+	       e->world.sandboxes.n == 0;
 }
 
 static void on_idle(struct timer *t)
@@ -139,18 +141,28 @@ static void on_idle(struct timer *t)
 
 /* --- timers --- */
 
+/* Not again and again: what is woken often must come about all the same. */
+static void soon(struct engine *e)
+{
+	if (e->chores_soon)
+		return;
+	e->chores_soon = true;
+	timer_set(&e->chores, SOON_NS);
+}
+
 static void on_chores(struct timer *t)
 {
 	struct engine *e = container_of(t, struct engine, chores);
-	bool more = false;
+	bool more = true;
 
-	for (int i = 0; i < UNLINKS_PER_CHORE; i++)
+	e->chores_soon = false;
+	for (int i = 0; more && i < STOCK_PER_CHORE; i++)
 		more = stock_chore(&e->stock);
 	more = expire(e) || more;
 	more = trim(e) || more;
 	checkpoint(e);
 	if (more)
-		timer_set(t, SOON_NS);
+		soon(e);
 	else
 		timer_set(t, MIN(next_expiry(e, clock_mono()), TRIM_EVERY_NS));
 }
@@ -180,7 +192,7 @@ void chores_wake(struct engine *e)
 {
 	if (!e->chores.loop)
 		return;
-	timer_set(&e->chores, SOON_NS);
+	soon(e);
 	if (e->opt.idle_exit_ns == 0)
 		return;
 	if (is_idle(e))
@@ -216,7 +228,7 @@ void chores_fini(struct engine *e)
 	timer_stop(&e->watchdog);
 	watch_fini(&e->checkpoint_watch);
 	if (e->checkpoint_pidfd >= 0)
-		(void) close(e->checkpoint_pidfd);
+		(void)close(e->checkpoint_pidfd);
 	e->checkpoint_pidfd = -1;
 	stock_fini(&e->stock);
 }

@@ -39,7 +39,7 @@
 struct options {
 	char state[PATH_MAX];
 	char runtime[PATH_MAX];
-	int ready_fd; /* -1 = none */
+	int ready_fd;	       /* -1 = none */
 	uint64_t idle_exit_ns; /* 0 = never */
 	bool foreground;
 	bool journal_full;
@@ -70,6 +70,7 @@ struct engine {
 
 	struct stock stock;
 	struct timer chores;
+	bool chores_soon;      /* the timer is set for now */
 	struct timer outcomes; /* writes those again that the journal did not take */
 	struct timer idle;
 	struct timer watchdog;
@@ -80,7 +81,7 @@ struct engine {
 	uint64_t checkpoint_after_ns;
 
 	struct examiner *examiner; /* running */
-	json_t *facts;	     /* what the last one found, or NULL */
+	json_t *facts;		   /* what the last one found, or NULL */
 
 	int signal_fd;
 	struct watch signal_watch;

@@ -50,11 +50,11 @@ int examine_main(void)
 	for (size_t i = 0; i < facts.n; i++) {
 		const struct boot_fact *f = &facts.fact[i];
 
-		(void) json_array_append_new(
-			list, json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:s}", "name", f->name,
-					"title", f->title, "found", f->found, "needed", f->needed,
-					"value", f->value, "why", f->why, "cure",
-					f->cure ? f->cure : ""));
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:s}", "name",
+					f->name, "title", f->title, "found", f->found,
+					"needed", f->needed, "value", f->value, "why",
+					f->why, "cure", f->cure ? f->cure : ""));
 	}
 	text = json_dumps(list, JSON_COMPACT);
 	return text && fd_write_all(STDOUT_FILENO, text, strlen(text)) == 0 ? 0 : 1;
@@ -65,12 +65,12 @@ static void examiner_free(struct examiner *p)
 	watch_fini(&p->watch);
 	timer_stop(&p->timer);
 	if (p->fd >= 0)
-		(void) close(p->fd);
+		(void)close(p->fd);
 	if (p->pidfd >= 0) {
 		/* It has closed its output, or has had its time. */
-		(void) pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
-		(void) waitid(P_PIDFD, (id_t)p->pidfd, &(siginfo_t){ 0 }, WEXITED);
-		(void) close(p->pidfd);
+		(void)pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+		(void)waitid(P_PIDFD, (id_t)p->pidfd, &(siginfo_t){ 0 }, WEXITED);
+		(void)close(p->pidfd);
 	}
 	buf_fini(&p->answer);
 	p->e->examiner = NULL;
@@ -81,7 +81,7 @@ static void on_stop(struct call *c, enum call_end why)
 {
 	struct asking *a = c->state;
 
-	(void) why;
+	(void)why;
 	list_remove(&a->node);
 	c->state = NULL;
 	free(a);
@@ -90,7 +90,8 @@ static void on_stop(struct call *c, enum call_end why)
 static void finish(struct examiner *p)
 {
 	struct engine *e = p->e;
-	json_t *facts = json_loadb(p->answer.data ? p->answer.data : "", p->answer.len, 0, NULL);
+	json_t *facts =
+		json_loadb(p->answer.data ? p->answer.data : "", p->answer.len, 0, NULL);
 	struct list calls;
 
 	if (facts) {
@@ -123,7 +124,7 @@ static void on_readable(struct watch *w, short what)
 	void *to = buf_reserve(&p->answer, 4096);
 	ssize_t n;
 
-	(void) what;
+	(void)what;
 	n = to ? read(p->fd, to, 4096) : -1;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -152,7 +153,7 @@ static int spawn(struct engine *e, int out, pid_t *ret)
 	r = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
 	if (r == 0)
 		r = posix_spawn(ret, e->self_path, &files, NULL, argv, env);
-	(void) posix_spawn_file_actions_destroy(&files);
+	(void)posix_spawn_file_actions_destroy(&files);
 	return -r;
 }
 
@@ -164,15 +165,16 @@ static int examiner_start(struct engine *e, struct err *err)
 
 	if (!p || pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0) {
 		free(p);
-		return err_set(err, ERR_UNAVAILABLE, NULL, errno, "cannot examine the machine");
+		return err_set(err, ERR_UNAVAILABLE, NULL, errno,
+			       "cannot examine the machine");
 	}
 	p->e = e;
 	p->fd = pipes[0];
 	p->pidfd = -1;
 	list_init(&p->calls);
-	(void) fd_set_nonblock(pipes[1], false);
+	(void)fd_set_nonblock(pipes[1], false);
 	r = spawn(e, pipes[1], &pid);
-	(void) close(pipes[1]);
+	(void)close(pipes[1]);
 	if (r == 0) {
 		p->pidfd = pidfd_open(pid, 0);
 		r = watch_init(&p->watch, &e->loop, p->fd, WATCH_READ, on_readable);
@@ -182,13 +184,14 @@ static int examiner_start(struct engine *e, struct err *err)
 	timer_set(&p->timer, PATIENCE_NS);
 	if (r < 0) {
 		examiner_free(p);
-		return err_set(err, ERR_UNAVAILABLE, NULL, -r, "cannot examine the machine");
+		return err_set(err, ERR_UNAVAILABLE, NULL, -r,
+			       "cannot examine the machine");
 	}
 	return 0;
 }
 
-int world_probe(struct call *c, bool fresh, void (*done)(struct call *c, const json_t *facts),
-		struct err *err)
+int world_probe(struct call *c, bool fresh,
+		void (*done)(struct call *c, const json_t *facts), struct err *err)
 {
 	struct engine *e = engine_of(c->world);
 	struct asking *a;

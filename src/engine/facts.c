@@ -25,7 +25,7 @@ static int32_t pid_of(int pidfd)
 	uint64_t pid;
 	ssize_t n;
 
-	(void) snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
@@ -43,7 +43,7 @@ void facts_started(struct process *p, int pidfd)
 {
 	if (p->state == PROCESS_STARTING)
 		p->state = PROCESS_RUNNING;
-	(void) process_read(p);
+	(void)process_read(p);
 	if (pidfd >= 0)
 		process_set_pid(p, pid_of(pidfd));
 	fault_point("running");
@@ -62,7 +62,8 @@ void facts_exited(struct process *p)
 	p->stdin_open = false;
 	p->unsaved = true;
 	process_set_pid(p, 0);
-	process_note(p, NEWS_EXITED | (p->record.flags & BOX_HAS_CLOSED ? NEWS_CLOSED : 0));
+	process_note(p,
+		     NEWS_EXITED | (p->record.flags & BOX_HAS_CLOSED ? NEWS_CLOSED : 0));
 	p->closed = p->closed || p->record.flags & BOX_HAS_CLOSED;
 }
 
@@ -127,10 +128,10 @@ void facts_failed(struct engine *e, struct process *p, const struct err *why)
 			.ended_boot_ns = clock_boot(),
 			.ended_wall_ns = clock_wall(),
 		};
-		(void) snprintf(r->start_stage, sizeof(r->start_stage), "%.*s",
-				(int)sizeof(r->start_stage) - 1, why->stage);
-		(void) snprintf(r->start_msg, sizeof(r->start_msg), "%.*s",
-				(int)sizeof(r->start_msg) - 1, why->msg);
+		(void)snprintf(r->start_stage, sizeof(r->start_stage), "%.*s",
+			       (int)sizeof(r->start_stage) - 1, why->stage);
+		(void)snprintf(r->start_msg, sizeof(r->start_msg), "%.*s",
+			       (int)sizeof(r->start_msg) - 1, why->msg);
 		p->has_record = true;
 	}
 	r->flags |= BOX_HAS_EXITED | BOX_HAS_CLOSED | BOX_IS_EMPTY | BOX_IS_FINAL;
@@ -147,14 +148,14 @@ void facts_lost(struct engine *e, struct process *p, const char *why)
 
 	/* Without a record no keeper ever took the box, and so nothing was run. */
 	if (!process_read(p) && p->state == PROCESS_STARTING && !p->has_record) {
-		(void) err_set(&err, ERR_UNAVAILABLE, "launch", 0,
-			       "it was not started: %s before it began", why);
+		(void)err_set(&err, ERR_UNAVAILABLE, "launch", 0,
+			      "it was not started: %s before it began", why);
 		facts_failed(e, p, &err);
 		return;
 	}
 	p->start_err = calloc(1, sizeof(*p->start_err));
 	if (p->start_err)
-		(void) err_set(p->start_err, ERR_UNAVAILABLE, "lost", 0, "%s", why);
+		(void)err_set(p->start_err, ERR_UNAVAILABLE, "lost", 0, "%s", why);
 	if (!(p->record.flags & BOX_HAS_EXITED)) {
 		p->state = PROCESS_LOST;
 		p->record.reason = BOX_REASON_LOST;

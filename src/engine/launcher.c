@@ -33,7 +33,8 @@
 /* Nothing of our environment goes on but what the log's form depends on. */
 static void environment(char *env[static 3], char space[static 2][256])
 {
-	static const char *const names[] = { "JOURNAL_STREAM", "PROCTOR_KEEPER_PROTOCOL" };
+	static const char *const names[] = { "JOURNAL_STREAM",
+					     "PROCTOR_KEEPER_PROTOCOL" };
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -58,28 +59,30 @@ static int spawn(struct engine *e, int sock, pid_t *ret_pid)
 	int r;
 
 	environment(env, space);
-	(void) sigemptyset(&none);
-	(void) sigfillset(&all);
+	(void)sigemptyset(&none);
+	(void)sigfillset(&all);
 	r = posix_spawn_file_actions_init(&files);
 	if (r != 0)
 		return -r;
 	r = posix_spawnattr_init(&attr);
 	if (r == 0) {
-		(void) posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID |
-								POSIX_SPAWN_SETSIGMASK |
-								POSIX_SPAWN_SETSIGDEF);
-		(void) posix_spawnattr_setsigmask(&attr, &none);
-		(void) posix_spawnattr_setsigdefault(&attr, &all);
+		(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID |
+							      POSIX_SPAWN_SETSIGMASK |
+							      POSIX_SPAWN_SETSIGDEF);
+		(void)posix_spawnattr_setsigmask(&attr, &none);
+		(void)posix_spawnattr_setsigdefault(&attr, &all);
 		r = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
 		if (r == 0)
-			r = posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+			r = posix_spawn_file_actions_addopen(&files, 1, "/dev/null",
+							     O_WRONLY, 0);
 		if (r == 0)
 			r = posix_spawn_file_actions_adddup2(&files, sock, CHILD_FD);
 		if (r == 0)
-			r = posix_spawn(ret_pid, e->keeper_path, &files, &attr, argv, env);
-		(void) posix_spawnattr_destroy(&attr);
+			r = posix_spawn(ret_pid, e->keeper_path, &files, &attr, argv,
+					env);
+		(void)posix_spawnattr_destroy(&attr);
 	}
-	(void) posix_spawn_file_actions_destroy(&files);
+	(void)posix_spawn_file_actions_destroy(&files);
 	return -r;
 }
 
@@ -91,21 +94,22 @@ int launcher_start(struct engine *e, struct err *err)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "launcher", errno, "socketpair");
-	(void) fd_set_nonblock(pair[0], true);
+	(void)fd_set_nonblock(pair[0], true);
 
 	/* Commands begin with the limit that we were started with, not with ours. */
-	(void) getrlimit(RLIMIT_NOFILE, &now);
+	(void)getrlimit(RLIMIT_NOFILE, &now);
 	if (l->files.rlim_max != 0)
-		(void) setrlimit(RLIMIT_NOFILE, &l->files);
+		(void)setrlimit(RLIMIT_NOFILE, &l->files);
 	else
 		l->files = now;
 	r = spawn(e, pair[1], &l->pid);
-	(void) setrlimit(RLIMIT_NOFILE, &now);
-	(void) close(pair[1]);
+	(void)setrlimit(RLIMIT_NOFILE, &now);
+	(void)close(pair[1]);
 	if (r < 0) {
-		(void) close(pair[0]);
+		(void)close(pair[0]);
 		l->pid = 0;
-		return err_set(err, ERR_UNAVAILABLE, "launcher", -r, "start %s", e->keeper_path);
+		return err_set(err, ERR_UNAVAILABLE, "launcher", -r, "start %s",
+			       e->keeper_path);
 	}
 	l->sock = pair[0];
 	l->pidfd = pidfd_open(l->pid, 0);
@@ -150,7 +154,7 @@ static void died(struct engine *e)
 
 	log_warning("the launcher (pid %d) is gone; commands run on", (int)l->pid);
 	watch_fini(&l->watch);
-	(void) close(l->sock);
+	(void)close(l->sock);
 	l->sock = -1;
 	/* What it had taken along shows by the end of each control socket. */
 	while (!list_empty(&l->out)) {
@@ -165,8 +169,8 @@ static void died(struct engine *e)
 		start_again(e);
 		return;
 	}
-	(void) err_set(&err, ERR_UNAVAILABLE, "launcher", 0,
-		       "the launcher dies as soon as it is started: see the engine's log");
+	(void)err_set(&err, ERR_UNAVAILABLE, "launcher", 0,
+		      "the launcher dies as soon as it is started: see the engine's log");
 	fail_all(l, &err);
 	timer_set(&l->again, AGAIN_NS);
 }
@@ -239,7 +243,7 @@ static void on_answer(struct watch *w, short what)
 		if (n == (ssize_t)sizeof(a))
 			taken = handle(e, &a, n_fds > 0 ? fds[0] : -1);
 		for (size_t j = taken ? 1 : 0; j < n_fds; j++)
-			(void) close(fds[j]);
+			(void)close(fds[j]);
 		if (n != (ssize_t)sizeof(a)) {
 			died(e);
 			return;
@@ -253,10 +257,10 @@ static void on_end(struct watch *w, short what)
 	struct engine *e = container_of(w, struct engine, launcher.end);
 	struct launcher *l = &e->launcher;
 
-	(void) what;
-	(void) waitid(P_PIDFD, (id_t)l->pidfd, &(siginfo_t){ 0 }, WEXITED | WNOHANG);
+	(void)what;
+	(void)waitid(P_PIDFD, (id_t)l->pidfd, &(siginfo_t){ 0 }, WEXITED | WNOHANG);
 	watch_fini(&l->end);
-	(void) close(l->pidfd);
+	(void)close(l->pidfd);
 	l->pidfd = -1;
 }
 
@@ -267,9 +271,9 @@ void launcher_watch(struct engine *e)
 	/* The one before may not have been reaped yet. */
 	if (l->end.loop)
 		on_end(&l->end, 0);
-	(void) watch_init(&l->watch, &e->loop, l->sock, WATCH_READ, on_answer);
+	(void)watch_init(&l->watch, &e->loop, l->sock, WATCH_READ, on_answer);
 	if (l->pidfd >= 0)
-		(void) watch_init(&l->end, &e->loop, l->pidfd, WATCH_READ, on_end);
+		(void)watch_init(&l->end, &e->loop, l->pidfd, WATCH_READ, on_end);
 	if (!l->again.loop)
 		timer_init(&l->again, &e->loop, on_again);
 }
@@ -282,19 +286,23 @@ void launcher_fini(struct engine *e)
 	watch_fini(&l->end);
 	timer_stop(&l->again);
 	if (l->sock >= 0)
-		(void) close(l->sock);
+		(void)close(l->sock);
 	if (l->pidfd >= 0)
-		(void) close(l->pidfd);
+		(void)close(l->pidfd);
 	l->sock = l->pidfd = -1;
 }
 
 static int send_order(struct launcher *l, struct keeper *k)
 {
 	int slots[SLOT_SENT_] = {
-		[SLOT_PREPARE] = k->prepare_fd, [SLOT_BOX] = k->box_fd,
-		[SLOT_CONTROL] = k->far_fd,	[SLOT_COMMIT] = k->commit_fd,
-		[SLOT_STDIN] = k->stdin_fd,	[SLOT_STDOUT] = -1,
-		[SLOT_STDERR] = -1,		[SLOT_HOLDER] = k->join ? k->join->holder_pidfd : -1,
+		[SLOT_PREPARE] = k->prepare_fd,
+		[SLOT_BOX] = k->box_fd,
+		[SLOT_CONTROL] = k->far_fd,
+		[SLOT_COMMIT] = k->commit_fd,
+		[SLOT_STDIN] = k->stdin_fd,
+		[SLOT_STDOUT] = -1,
+		[SLOT_STDERR] = -1,
+		[SLOT_HOLDER] = k->join ? k->join->holder_pidfd : -1,
 	};
 	struct launch_msg m = {
 		.version = LAUNCH_VERSION,
@@ -321,7 +329,7 @@ static int launch(struct launcher *l, struct keeper *k)
 	int r;
 
 	if (k->join && k->join->holder_pidfd < 0) {
-		(void) err_set(&err, ERR_CONFLICT, "sandbox", 0, "the sandbox has ended");
+		(void)err_set(&err, ERR_CONFLICT, "sandbox", 0, "the sandbox has ended");
 		list_remove(&k->launch);
 		link_fail(k, &err);
 		return 0;
@@ -333,7 +341,7 @@ static int launch(struct launcher *l, struct keeper *k)
 		return -EAGAIN;
 	list_remove(&k->launch);
 	if (r < 0) {
-		(void) err_set(&err, ERR_UNAVAILABLE, "launch", -r, "tell the launcher");
+		(void)err_set(&err, ERR_UNAVAILABLE, "launch", -r, "tell the launcher");
 		link_fail(k, &err);
 		return 0;
 	}

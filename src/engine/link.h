@@ -8,8 +8,8 @@
  * hostile: sizes, types and the order of states are checked; a bad message ends
  * the link, not the engine. Facts about a command come from its black box.
  *
- *	state \ gets	LAUNCHED READY	  STARTED  FAILED EXITED CLOSED EMPTY end of socket
- *	ORDERED		SENT	 -	  -	   -	  -	 -	-     judged
+ *	state \ gets	LAUNCHED READY	  STARTED  FAILED EXITED CLOSED EMPTY end of
+ *socket ORDERED		SENT	 -	  -	   -	  -	 - -     judged
  *	SENT		SENT	 PREPARED STARTED  FAILED -	 -	-     judged
  *	PREPARED	PREPARED -	  STARTED  FAILED -	 -	-     judged
  *	STARTED		-	 -	  -	   -	  EXITED STARTED -    judged
@@ -60,8 +60,8 @@ struct keeper {
 
 	int sock;
 	struct watch watch;
-	int32_t pid;	   /* the keeper's, 0 = not known */
-	int pidfd; /* of the keeper, where signals may be needed; -1 */
+	int32_t pid;	    /* the keeper's, 0 = not known */
+	int pidfd;	    /* of the keeper, where signals may be needed; -1 */
 	struct timer timer; /* deadline, or next try */
 	bool warned;	    /* the deadline has sent SIGCONT */
 

@@ -31,27 +31,33 @@ static int address(const struct engine *e, struct sockaddr_un *ret, struct err *
 		memcpy(ret->sun_path, e->socket_path, strlen(e->socket_path));
 		return 0;
 	}
-	n = snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/" ENGINE_SOCKET,
-		     e->runtime_fd);
-	if (n < 0 || (size_t)n >= sizeof(ret->sun_path) || access("/proc/self/fd", X_OK) < 0)
-		return err_set(err, ERR_UNAVAILABLE, "socket", ENAMETOOLONG,
-			       "%s is longer than a socket's path may be (%zu bytes), and /proc "
-			       "is not there to go around it: use a shorter runtime directory",
-			       e->socket_path, sizeof(ret->sun_path) - 1);
+	n = snprintf(ret->sun_path, sizeof(ret->sun_path),
+		     "/proc/self/fd/%d/" ENGINE_SOCKET, e->runtime_fd);
+	if (n < 0 || (size_t)n >= sizeof(ret->sun_path) ||
+	    access("/proc/self/fd", X_OK) < 0)
+		return err_set(
+			err, ERR_UNAVAILABLE, "socket", ENAMETOOLONG,
+			"%s is longer than a socket's path may be (%zu bytes), and /proc "
+			"is not there to go around it: use a shorter runtime directory",
+			e->socket_path, sizeof(ret->sun_path) - 1);
 	return 0;
 }
 
 /* We have the lock of the state directory, but the runtime directory may be another's. */
-static int remove_stale(const struct engine *e, const struct sockaddr_un *addr, struct err *err)
+static int remove_stale(const struct engine *e, const struct sockaddr_un *addr,
+			struct err *err)
 {
-	CLEANUP(close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP(close)
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return err_set(err, ERR_UNAVAILABLE, "socket", errno, "socket");
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
-		return err_set(err, ERR_CONFLICT, "socket", 0,
-			       "another engine, with another state directory, listens at %s",
-			       e->socket_path);
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 ||
+	    errno == EAGAIN)
+		return err_set(
+			err, ERR_CONFLICT, "socket", 0,
+			"another engine, with another state directory, listens at %s",
+			e->socket_path);
 	if (unlinkat(e->runtime_fd, ENGINE_SOCKET, 0) < 0 && errno != ENOENT)
 		return err_set(err, ERR_UNAVAILABLE, "socket", errno, "remove the old %s",
 			       e->socket_path);
@@ -71,8 +77,10 @@ static int bind_socket(struct engine *e, struct err *err)
 		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return err_set(err, ERR_UNAVAILABLE, "socket", errno, "bind %s", e->socket_path);
-	if (fchmodat(e->runtime_fd, ENGINE_SOCKET, 0600, 0) < 0 || listen(fd, BACKLOG) < 0)
+		return err_set(err, ERR_UNAVAILABLE, "socket", errno, "bind %s",
+			       e->socket_path);
+	if (fchmodat(e->runtime_fd, ENGINE_SOCKET, 0600, 0) < 0 ||
+	    listen(fd, BACKLOG) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "socket", errno, "listen at %s",
 			       e->socket_path);
 	e->listen_fd = TAKE_FD(fd);
@@ -90,7 +98,7 @@ static void on_connection(struct watch *w, short what)
 {
 	struct engine *e = container_of(w, struct engine, listen_watch);
 
-	(void) what;
+	(void)what;
 	for (int i = 0; i < ACCEPT_MAX; i++) {
 		int fd = accept4(e->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -98,8 +106,10 @@ static void on_connection(struct watch *w, short what)
 			peer_accept(e, fd);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			log_warning("no more connections for now: %s", strerrordesc_np(errno));
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			log_warning("no more connections for now: %s",
+				    strerrordesc_np(errno));
 			watch_set(w, 0);
 			timer_set(&e->listen_again, PAUSE_NS);
 		}
@@ -119,8 +129,10 @@ int listener_open(struct engine *e, struct err *err)
 	if (r < 0)
 		return r;
 	timer_init(&e->listen_again, &e->loop, on_again);
-	r = watch_init(&e->listen_watch, &e->loop, e->listen_fd, WATCH_READ, on_connection);
-	return r < 0 ? err_set(err, ERR_UNAVAILABLE, "socket", -r, "watch the socket") : 0;
+	r = watch_init(&e->listen_watch, &e->loop, e->listen_fd, WATCH_READ,
+		       on_connection);
+	return r < 0 ? err_set(err, ERR_UNAVAILABLE, "socket", -r, "watch the socket") :
+		       0;
 }
 
 void listener_close(struct engine *e)
@@ -131,7 +143,7 @@ void listener_close(struct engine *e)
 	watch_fini(&e->listen_watch);
 	/* Unlinked first: who comes now finds nothing, not a socket that ends. */
 	if (!e->listen_given)
-		(void) unlinkat(e->runtime_fd, ENGINE_SOCKET, 0);
-	(void) close(e->listen_fd);
+		(void)unlinkat(e->runtime_fd, ENGINE_SOCKET, 0);
+	(void)close(e->listen_fd);
 	e->listen_fd = -1;
 }

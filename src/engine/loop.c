@@ -29,13 +29,14 @@ int loop_init(struct loop *l, struct err *err)
 
 	memset(l, 0, sizeof(*l));
 	if (config) {
-		(void) event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-		(void) event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+		(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+		(void)event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 		l->base = event_base_new_with_config(config);
 		event_config_free(config);
 	}
 	if (!l->base)
-		return err_set(err, ERR_UNAVAILABLE, "loop", 0, "cannot make an event loop");
+		return err_set(err, ERR_UNAVAILABLE, "loop", 0,
+			       "cannot make an event loop");
 	return 0;
 }
 
@@ -52,7 +53,7 @@ static void turn(struct loop *l, void (*end)(void *data), void *data)
 
 	/* A turn that must not wait has begun already. */
 	l->began = l->again ? clock_mono() : 0;
-	(void) event_base_loop(l->base, EVLOOP_ONCE | (l->again ? EVLOOP_NONBLOCK : 0));
+	(void)event_base_loop(l->base, EVLOOP_ONCE | (l->again ? EVLOOP_NONBLOCK : 0));
 	l->again = false;
 	enter(l);
 	end(data);
@@ -78,7 +79,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
 
-	(void) fd;
+	(void)fd;
 	enter(w->loop);
 	w->fn(w, what);
 }
@@ -87,15 +88,16 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct timer *t = arg;
 
-	(void) fd;
-	(void) what;
+	(void)fd;
+	(void)what;
 	enter(t->loop);
 	t->fn(t);
 }
 
 static int arm(struct watch *w, int fd, short what)
 {
-	if (event_assign(&w->ev, w->loop->base, fd, (short)(what | EV_PERSIST), on_watch, w) < 0)
+	if (event_assign(&w->ev, w->loop->base, fd, (short)(what | EV_PERSIST), on_watch,
+			 w) < 0)
 		return -EINVAL;
 	w->what = what;
 	if (what == 0)
@@ -115,15 +117,15 @@ void watch_set(struct watch *w, short what)
 {
 	if (!w->loop || w->what == what)
 		return;
-	(void) event_del(&w->ev);
-	(void) arm(w, event_get_fd(&w->ev), what);
+	(void)event_del(&w->ev);
+	(void)arm(w, event_get_fd(&w->ev), what);
 }
 
 void watch_fini(struct watch *w)
 {
 	if (!w->loop)
 		return;
-	(void) event_del(&w->ev);
+	(void)event_del(&w->ev);
 	w->loop = NULL;
 }
 
@@ -131,18 +133,18 @@ void timer_init(struct timer *t, struct loop *l, void (*fn)(struct timer *t))
 {
 	t->loop = l;
 	t->fn = fn;
-	(void) event_assign(&t->ev, l->base, -1, 0, on_timer, t);
+	(void)event_assign(&t->ev, l->base, -1, 0, on_timer, t);
 }
 
 void timer_set(struct timer *t, uint64_t ns)
 {
 	struct timeval tv = tv_of(ns);
 
-	(void) event_add(&t->ev, &tv);
+	(void)event_add(&t->ev, &tv);
 }
 
 void timer_stop(struct timer *t)
 {
 	if (t->loop)
-		(void) event_del(&t->ev);
+		(void)event_del(&t->ev);
 }

@@ -27,7 +27,8 @@ void notify_send(const char *state)
 	CLEANUP(close) int fd = -1;
 	size_t len;
 
-	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(addr.sun_path))
+	if (!path || (*path != '/' && *path != '@') ||
+	    strlen(path) >= sizeof(addr.sun_path))
 		return;
 	len = strlen(path);
 	memcpy(addr.sun_path, path, len);
@@ -35,9 +36,9 @@ void notify_send(const char *state)
 		addr.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
-		(void) sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
-			      (const struct sockaddr *)&addr,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+		(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+			     (const struct sockaddr *)&addr,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
 }
 
 /* Whether a variable that names a process names us, or is not set and need not be. */
@@ -76,7 +77,7 @@ int notify_listen_fd(void)
 	    getsockopt(LISTEN_FD_FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
 	    !listens)
 		return -1;
-	(void) fd_set_cloexec(LISTEN_FD_FIRST, true);
-	(void) fd_set_nonblock(LISTEN_FD_FIRST, true);
+	(void)fd_set_cloexec(LISTEN_FD_FIRST, true);
+	(void)fd_set_nonblock(LISTEN_FD_FIRST, true);
 	return LISTEN_FD_FIRST;
 }

@@ -20,7 +20,8 @@ static const char help[] =
 	"  --ready-fd N              write a line to this descriptor once it listens\n"
 	"  --idle-exit MS            end after so long with nothing alive and no client\n"
 	"  --foreground              log to stderr instead of <state>/proctord.log\n"
-	"  --journal-sync full|normal  full: a power cut loses nothing that was answered\n"
+	"  --journal-sync full|normal  full: a power cut loses nothing that was "
+	"answered\n"
 	"  --version\n"
 	"  --help\n";
 
@@ -50,16 +51,18 @@ static int set(struct options *o, const char *name, const char *value, struct er
 	if (strcmp(name, "--ready-fd") == 0) {
 		if (num_parse_u64(value, 0, INT32_MAX, &n) < 0 ||
 		    fd_set_cloexec((int)n, true) < 0)
-			return err_set(err, ERR_INVALID_INPUT, NULL, 0,
-				       "--ready-fd needs an open descriptor, not \"%.80s\"",
-				       value);
+			return err_set(
+				err, ERR_INVALID_INPUT, NULL, 0,
+				"--ready-fd needs an open descriptor, not \"%.80s\"",
+				value);
 		o->ready_fd = (int)n;
 		return 0;
 	}
 	if (strcmp(name, "--idle-exit") == 0) {
 		if (num_parse_u64(value, 0, IDLE_EXIT_MAX_MS, &n) < 0)
 			return err_set(err, ERR_INVALID_INPUT, NULL, 0,
-				       "--idle-exit needs milliseconds, 0 to %llu, not \"%.80s\"",
+				       "--idle-exit needs milliseconds, 0 to %llu, not "
+				       "\"%.80s\"",
 				       (unsigned long long)IDLE_EXIT_MAX_MS, value);
 		o->idle_exit_ns = n * NS_PER_MS;
 		return 0;
@@ -73,8 +76,8 @@ static int set(struct options *o, const char *name, const char *value, struct er
 
 static bool takes_value(const char *name)
 {
-	static const char *const names[] = { "--state", "--runtime", "--ready-fd", "--idle-exit",
-					     "--journal-sync" };
+	static const char *const names[] = { "--state", "--runtime", "--ready-fd",
+					     "--idle-exit", "--journal-sync" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(name, names[i]) == 0)
@@ -94,14 +97,17 @@ static int parse_one(int argc, char **argv, int *i, struct options *o, struct er
 		return 0;
 	}
 	if (strcmp(argv[*i], "--help") == 0 || strcmp(argv[*i], "--version") == 0) {
-		(void) fputs(argv[*i][2] == 'h' ? help : "proctord " PROCTOR_VERSION "\n", stdout);
+		(void)fputs(argv[*i][2] == 'h' ? help : "proctord " PROCTOR_VERSION "\n",
+			    stdout);
 		return fflush(stdout) == 0 ? 1 : 0;
 	}
-	(void) snprintf(name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name) - 1), argv[*i]);
+	(void)snprintf(name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name) - 1),
+		       argv[*i]);
 	if (!takes_value(name))
-		return err_set(err, ERR_INVALID_INPUT, NULL, 0,
-			       "unknown argument \"%.80s\"; proctord --help tells what there is",
-			       argv[*i]);
+		return err_set(
+			err, ERR_INVALID_INPUT, NULL, 0,
+			"unknown argument \"%.80s\"; proctord --help tells what there is",
+			argv[*i]);
 	if (equals)
 		return set(o, name, equals + 1, err);
 	if (*i + 1 >= argc)

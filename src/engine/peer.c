@@ -32,9 +32,9 @@ json_t *error_json(const struct err *err)
 	/* A message may quote bytes of the request, cut anywhere. */
 	if (!message)
 		message = json_string("the request cannot be served");
-	return json_pack("{s:{s:s, s:o, s:o, s:i}}", "error", "code", err_info(err->code)->name,
-			 "field", field ? field : json_null(), "message", message, "errno",
-			 err->sys_errno);
+	return json_pack("{s:{s:s, s:o, s:o, s:i}}", "error", "code",
+			 err_info(err->code)->name, "field", field ? field : json_null(),
+			 "message", message, "errno", err->sys_errno);
 }
 
 static void die(struct peer *p)
@@ -99,16 +99,17 @@ static bool flush(struct peer *p)
 	return true;
 }
 
-void peer_send(struct peer *p, uint8_t type, uint32_t call, const json_t *json, const void *raw,
-	       size_t len)
+void peer_send(struct peer *p, uint8_t type, uint32_t call, const json_t *json,
+	       const void *raw, size_t len)
 {
-	CLEANUP(free) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	CLEANUP(free) char *text = json ? json_dumps(json, JSON_TEXT) : NULL;
 	size_t before = p->out.len;
 	struct err err;
 
 	if (p->dead)
 		return;
-	if (!text || frame_put(&p->out, type, call, text, strlen(text), raw, len, &err) < 0) {
+	if (!text ||
+	    frame_put(&p->out, type, call, text, strlen(text), raw, len, &err) < 0) {
 		log_warning("a connection is ended: its answer cannot be made");
 		die(p);
 		return;
@@ -129,7 +130,8 @@ static void farewell(struct peer *p, const struct err *why)
 
 /* --- hello --- */
 
-static int operation_bits(const struct field_strings *names, uint64_t *ret, struct err *err)
+static int operation_bits(const struct field_strings *names, uint64_t *ret,
+			  struct err *err)
 {
 	*ret = 0;
 	for (size_t i = 0; i < names->n; i++) {
@@ -162,7 +164,8 @@ static int open_session(struct peer *p, const struct hello_params *q, struct err
 
 	if (q->version < 1)
 		return err_set(err, ERR_UNSUPPORTED, "hello.version", 0,
-			       "the engine speaks version %d of the protocol", WIRE_VERSION);
+			       "the engine speaks version %d of the protocol",
+			       WIRE_VERSION);
 	start_limits(&q->limits, &limits);
 	req.limits = &limits;
 	r = operation_bits(&q->operations, &req.operations, err);
@@ -196,8 +199,9 @@ static int greet(struct peer *p, const struct frame *f, struct err *err)
 		return r;
 	p->greeted = true;
 	timer_stop(&p->timer);
-	answer = json_pack("{s:i, s:s, s:i, s:o}", "version", WIRE_VERSION, "engine", ENGINE_NAME,
-			   "pid", (int)getpid(), "ceiling", policy_ceiling(&p->session));
+	answer = json_pack("{s:i, s:s, s:i, s:o}", "version", WIRE_VERSION, "engine",
+			   ENGINE_NAME, "pid", (int)getpid(), "ceiling",
+			   policy_ceiling(&p->session));
 	peer_send(p, FRAME_HELLO, 0, answer, NULL, 0);
 	return 0;
 }
@@ -207,7 +211,7 @@ static void on_hello_late(struct timer *t)
 	struct peer *p = container_of(t, struct peer, timer);
 	struct err err;
 
-	(void) err_set(&err, ERR_TIMEOUT, "hello", 0, "no hello came within 10 seconds");
+	(void)err_set(&err, ERR_TIMEOUT, "hello", 0, "no hello came within 10 seconds");
 	farewell(p, &err);
 }
 
@@ -302,18 +306,18 @@ static bool is_welcome(struct peer *p, struct err *err)
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
-		(void) err_set(err, ERR_UNAUTHENTICATED, NULL, errno, "SO_PEERCRED");
+		(void)err_set(err, ERR_UNAUTHENTICATED, NULL, errno, "SO_PEERCRED");
 		return false;
 	}
 	if (peer.uid != w->uid && peer.uid != 0) {
-		(void) err_set(err, ERR_UNAUTHENTICATED, NULL, 0,
-			       "this engine serves uid %u, and you are uid %u",
-			       (unsigned int)w->uid, (unsigned int)peer.uid);
+		(void)err_set(err, ERR_UNAUTHENTICATED, NULL, 0,
+			      "this engine serves uid %u, and you are uid %u",
+			      (unsigned int)w->uid, (unsigned int)peer.uid);
 		return false;
 	}
 	if (p->e->n_peers > ENGINE_PEERS_MAX) {
-		(void) err_set(err, ERR_QUOTA, NULL, 0, "%u connections are open already",
-			       ENGINE_PEERS_MAX);
+		(void)err_set(err, ERR_QUOTA, NULL, 0, "%u connections are open already",
+			      ENGINE_PEERS_MAX);
 		return false;
 	}
 	/* Root at somebody's own engine acts as him: it can give no other rights. */
@@ -328,7 +332,7 @@ void peer_accept(struct engine *e, int fd)
 
 	if (!p || fd_set_nonblock(fd, true) < 0) {
 		free(p);
-		(void) close(fd);
+		(void)close(fd);
 		return;
 	}
 	p->e = e;
@@ -371,8 +375,8 @@ static void end_session(struct peer *p)
 		struct process *q = container_of(it, struct process, all);
 
 		if (q->connection == s->number && q->ended_mono_ns == 0)
-			(void) keeper_kill(q, SIGTERM, q->grace_ns, BOX_REASON_DISCONNECTED,
-					   NULL);
+			(void)keeper_kill(q, SIGTERM, q->grace_ns,
+					  BOX_REASON_DISCONNECTED, NULL);
 	}
 	if (s->sandbox) {
 		s->sandbox->orphan = true;
@@ -397,7 +401,7 @@ void peers_reap(struct engine *e)
 		end_session(p);
 		frame_reader_fini(&p->in);
 		buf_fini(&p->out);
-		(void) close(p->fd);
+		(void)close(p->fd);
 		free(p);
 		chores_wake(e);
 	}
@@ -412,7 +416,7 @@ void peers_shutdown(struct engine *e)
 		calls_stop(p, CALL_SHUTDOWN);
 		/* The loop has ended: who does not take it now does not get it. */
 		if (flush(p) && unsent(p) > 0 && poll(&pfd, 1, FAREWELL_MS) > 0)
-			(void) flush(p);
+			(void)flush(p);
 		die(p);
 	}
 }

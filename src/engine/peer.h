@@ -66,6 +66,6 @@ void calls_reap(struct peer *p);
 /* Those that waited for room or for bytes to leave. */
 bool calls_room(struct peer *p);
 /* Queues a frame; a failure ends the connection. */
-void peer_send(struct peer *p, uint8_t type, uint32_t call, const json_t *json, const void *raw,
-	       size_t len);
+void peer_send(struct peer *p, uint8_t type, uint32_t call, const json_t *json,
+	       const void *raw, size_t len);
 json_t *error_json(const struct err *err);

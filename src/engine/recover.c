@@ -27,8 +27,8 @@
 
 /* --- sandboxes --- */
 
-static int open_workspace(const struct principal *who, const char *path, struct ceiling *ret,
-			  struct err *err)
+static int open_workspace(const struct principal *who, const char *path,
+			  struct ceiling *ret, struct err *err)
 {
 	const struct ceiling_request req = { .workspace = path, .by_hand = true };
 
@@ -53,9 +53,11 @@ static int make_sandbox(struct engine *e, const struct journal_sandbox *row,
 		.created_wall_ns = row->created_wall_ns,
 		.created_boot_ns = row->created_boot_ns,
 		.created_mono_ns = clock_mono(),
-		.idle_ns = (uint64_t)json_integer_value(json_object_get(o, "idle_ms")) * NS_PER_MS,
-		.lifetime_ns = (uint64_t)json_integer_value(json_object_get(o, "lifetime_ms")) *
-			       NS_PER_MS,
+		.idle_ns = (uint64_t)json_integer_value(json_object_get(o, "idle_ms")) *
+			   NS_PER_MS,
+		.lifetime_ns =
+			(uint64_t)json_integer_value(json_object_get(o, "lifetime_ms")) *
+			NS_PER_MS,
 	};
 	int r;
 
@@ -155,6 +157,7 @@ static void judge_rebooted(struct engine *e, struct process *p)
 		facts_empty(e, p);
 	else
 		facts_lost(e, p, REBOOT);
+	p->closed = p->empty = true;
 }
 
 static bool has_box(const struct engine *e, const struct process *p)
@@ -163,7 +166,7 @@ static bool has_box(const struct engine *e, const struct process *p)
 
 	if (box_open(e->world.boxes_fd, &p->id, ID_PROCESS, &fd, NULL) < 0)
 		return false;
-	(void) close(fd);
+	(void)close(fd);
 	return true;
 }
 
@@ -185,8 +188,8 @@ static int on_alive(void *user, const struct journal_process *row, struct err *e
 		return 0;
 	}
 	if (!has_box(e, p)) {
-		(void) err_set(&why, ERR_UNAVAILABLE, "box", 0,
-			       "it was not started: the engine before ended first");
+		(void)err_set(&why, ERR_UNAVAILABLE, "box", 0,
+			      "it was not started: the engine before ended first");
 		if (row->state == JOURNAL_INTENT)
 			facts_failed(e, p, &why);
 		else
@@ -226,7 +229,8 @@ static bool is_known(const struct engine *e, const struct id *id, char kind)
 	return sandbox_find(&e->world.sandboxes, id) != NULL;
 }
 
-static bool parse_name(const char *name, const char *suffix, struct id *ret, char *ret_kind)
+static bool parse_name(const char *name, const char *suffix, struct id *ret,
+		       char *ret_kind)
 {
 	char text[ID_TEXT];
 
@@ -244,12 +248,11 @@ static void clean_box(struct engine *e, const struct id *id, char kind)
 {
 	int fd = -1;
 
-	if (is_known(e, id, kind) ||
-	    box_open(e->world.boxes_fd, id, kind, &fd, NULL) < 0)
+	if (is_known(e, id, kind) || box_open(e->world.boxes_fd, id, kind, &fd, NULL) < 0)
 		return;
 	if (box_is_locked(fd) == 0)
 		stock_unlink(&e->stock, id, kind);
-	(void) close(fd);
+	(void)close(fd);
 }
 
 static void clean_folder(struct engine *e, int dirfd, const char *suffix)
@@ -261,17 +264,17 @@ static void clean_folder(struct engine *e, int dirfd, const char *suffix)
 	char kind;
 
 	if (!d && fd >= 0)
-		(void) close(fd);
+		(void)close(fd);
 	while (d && (entry = readdir(d))) {
 		if (!parse_name(entry->d_name, suffix, &id, &kind))
 			continue;
 		if (dirfd == e->world.boxes_fd)
 			clean_box(e, &id, kind);
 		else if (!is_known(e, &id, kind))
-			(void) unlinkat(dirfd, entry->d_name, 0);
+			(void)unlinkat(dirfd, entry->d_name, 0);
 	}
 	if (d)
-		(void) closedir(d);
+		(void)closedir(d);
 }
 
 static bool is_done(void *user)
@@ -303,8 +306,8 @@ int recover(struct engine *e, struct err *err)
 	loop_run_until(&e->loop, is_done, turn_end, e);
 	count_lost(e);
 	r = journal_each_ended(e->world.journal,
-			       wall > PROCESS_RETAIN_NS ? wall - PROCESS_RETAIN_NS : 0, on_ended,
-			       e, err);
+			       wall > PROCESS_RETAIN_NS ? wall - PROCESS_RETAIN_NS : 0,
+			       on_ended, e, err);
 	if (r < 0)
 		return r;
 	turn_end(e);

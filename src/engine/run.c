@@ -53,10 +53,10 @@ static void clean_environment(void)
 
 		values[i] = v ? strdup(v) : NULL;
 	}
-	(void) clearenv();
+	(void)clearenv();
 	for (size_t i = 0; kept[i]; i++)
 		if (values[i]) {
-			(void) setenv(kept[i], values[i], 1);
+			(void)setenv(kept[i], values[i], 1);
 			free(values[i]);
 		}
 }
@@ -71,7 +71,7 @@ static int settle_stdio(struct err *err)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
 		return err_set(err, ERR_UNAVAILABLE, NULL, errno, "/dev/null");
-	(void) close(fd);
+	(void)close(fd);
 	return 0;
 }
 
@@ -83,8 +83,8 @@ static int open_log(struct engine *e, struct err *err)
 		return 0;
 	if (!e->ready)
 		e->old_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	fd = openat(e->state_fd, LOG_NAME, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
+	fd = openat(e->state_fd, LOG_NAME,
+		    O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "log", errno, "open %s/" LOG_NAME,
 			       e->opt.state);
@@ -96,8 +96,8 @@ static int open_below(struct engine *e, const char *name, int *ret, struct err *
 	char path[PATH_MAX + 16];
 
 	if (snprintf(path, sizeof(path), "%s/%s", e->opt.state, name) >= PATH_MAX)
-		return err_set(err, ERR_INVALID_INPUT, "directory", ENAMETOOLONG, "%.200s/%s",
-			       e->opt.state, name);
+		return err_set(err, ERR_INVALID_INPUT, "directory", ENAMETOOLONG,
+			       "%.200s/%s", e->opt.state, name);
 	return dirs_make(path, ret, err);
 }
 
@@ -129,8 +129,8 @@ static int open_dirs(struct engine *e, struct err *err)
 		r = real_path(e->opt.runtime, err);
 	if (r < 0)
 		return r;
-	(void) snprintf(e->socket_path, sizeof(e->socket_path), "%s/" ENGINE_SOCKET,
-			e->opt.runtime);
+	(void)snprintf(e->socket_path, sizeof(e->socket_path), "%s/" ENGINE_SOCKET,
+		       e->opt.runtime);
 	e->world.state_dir = e->opt.state;
 	e->world.runtime_dir = e->opt.runtime;
 	e->world.socket = e->socket_path;
@@ -139,7 +139,7 @@ static int open_dirs(struct engine *e, struct err *err)
 
 static void on_alarm(int sig)
 {
-	(void) sig;
+	(void)sig;
 }
 
 /* One that is ending gives it back soon; one that lives does not. */
@@ -153,11 +153,11 @@ static int wait_for_lock(int fd)
 		return 0;
 	if (errno != EWOULDBLOCK)
 		return -errno;
-	(void) sigaction(SIGALRM, &interrupt, NULL);
-	(void) setitimer(ITIMER_REAL, &limit, NULL);
+	(void)sigaction(SIGALRM, &interrupt, NULL);
+	(void)setitimer(ITIMER_REAL, &limit, NULL);
 	r = flock(fd, LOCK_EX) < 0 ? -errno : 0;
-	(void) setitimer(ITIMER_REAL, &none, NULL);
-	(void) sigaction(SIGALRM, &usual, NULL);
+	(void)setitimer(ITIMER_REAL, &none, NULL);
+	(void)sigaction(SIGALRM, &usual, NULL);
 	return r;
 }
 
@@ -166,27 +166,28 @@ static int take_lock(struct engine *e, struct err *err)
 	char pid[32] = "";
 	int r;
 
-	e->lock_fd = openat(e->state_fd, "engine.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			    0600);
+	e->lock_fd = openat(e->state_fd, "engine.lock",
+			    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (e->lock_fd < 0)
 		return err_set(err, ERR_UNAVAILABLE, "lock", errno, "open %s/engine.lock",
 			       e->opt.state);
 	r = wait_for_lock(e->lock_fd);
 	if (r == -EINTR) {
-		(void) !pread(e->lock_fd, pid, sizeof(pid) - 1, 0);
+		(void)!pread(e->lock_fd, pid, sizeof(pid) - 1, 0);
 		pid[strcspn(pid, "\n")] = '\0';
 		return err_set(err, ERR_CONFLICT, "lock", 0,
-			       "another engine (pid %.20s) uses %s", *pid ? pid : "unknown",
-			       e->opt.state);
+			       "another engine (pid %.20s) uses %s",
+			       *pid ? pid : "unknown", e->opt.state);
 	}
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE, "lock", -r, "lock %s/engine.lock",
 			       e->opt.state);
-	(void) snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	(void)snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 	/* For people only: a full disk must not keep the engine from starting. */
 	if (ftruncate(e->lock_fd, 0) < 0 ||
 	    fd_pwrite_all(e->lock_fd, pid, strlen(pid), 0) < 0)
-		log_warning("the pid is not noted in engine.lock: %s", strerrordesc_np(errno));
+		log_warning("the pid is not noted in engine.lock: %s",
+			    strerrordesc_np(errno));
 	return 0;
 }
 
@@ -210,9 +211,10 @@ static int find_programs(struct engine *e, struct err *err)
 	    is_program(e->keeper_path, here, "/../libexec/proctor") ||
 	    is_program(e->keeper_path, PROCTOR_LIBEXECDIR, ""))
 		return 0;
-	return err_set(err, ERR_UNAVAILABLE, "keeper", 0,
-		       "no proctor-keeper in %s, %s/../libexec/proctor or " PROCTOR_LIBEXECDIR,
-		       here, here);
+	return err_set(
+		err, ERR_UNAVAILABLE, "keeper", 0,
+		"no proctor-keeper in %s, %s/../libexec/proctor or " PROCTOR_LIBEXECDIR,
+		here, here);
 }
 
 /* Each command needs some descriptors: as many as the hard limit allows. */
@@ -223,7 +225,7 @@ static void raise_files(void)
 	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
 		return;
 	l.rlim_cur = l.rlim_max;
-	(void) setrlimit(RLIMIT_NOFILE, &l);
+	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
 /* --- signals --- */
@@ -234,7 +236,7 @@ static void on_signal(struct watch *w, short what)
 	struct signalfd_siginfo si;
 	struct err err;
 
-	(void) what;
+	(void)what;
 	while (read(e->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP) {
 			if (open_log(e, &err) < 0)
@@ -250,15 +252,15 @@ static int open_signals(struct engine *e, struct err *err)
 {
 	sigset_t set;
 
-	(void) sigemptyset(&set);
-	(void) sigaddset(&set, SIGTERM);
-	(void) sigaddset(&set, SIGINT);
-	(void) sigaddset(&set, SIGHUP);
-	(void) sigprocmask(SIG_BLOCK, &set, NULL);
-	(void) signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
 	e->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (e->signal_fd < 0 ||
-	    watch_init(&e->signal_watch, &e->loop, e->signal_fd, WATCH_READ, on_signal) < 0)
+	if (e->signal_fd < 0 || watch_init(&e->signal_watch, &e->loop, e->signal_fd,
+					   WATCH_READ, on_signal) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "signals", errno, "signalfd");
 	return 0;
 }
@@ -289,20 +291,20 @@ static int open_journal(struct engine *e, struct err *err)
 	const struct journal_options opt = { .full = e->opt.journal_full };
 	char path[PATH_MAX + 16];
 
-	(void) snprintf(path, sizeof(path), "%s/journal.db", e->opt.state);
+	(void)snprintf(path, sizeof(path), "%s/journal.db", e->opt.state);
 	return journal_open(&e->world.journal, path, &opt, err);
 }
 
 static void tell_ready(struct engine *e)
 {
 	if (e->opt.ready_fd >= 0) {
-		(void) fd_write_all(e->opt.ready_fd, "1\n", 2);
-		(void) close(e->opt.ready_fd);
+		(void)fd_write_all(e->opt.ready_fd, "1\n", 2);
+		(void)close(e->opt.ready_fd);
 		e->opt.ready_fd = -1;
 	}
 	notify_send("READY=1");
 	if (e->old_stderr >= 0)
-		(void) close(e->old_stderr);
+		(void)close(e->old_stderr);
 	e->old_stderr = -1;
 	e->ready = true;
 	log_info("listening at %s (version " PROCTOR_VERSION ", pid %d)", e->socket_path,
@@ -376,11 +378,12 @@ static void stop(struct engine *e)
 	watch_fini(&e->signal_watch);
 	loop_fini(&e->loop);
 	for (size_t i = 0; i < 6; i++) {
-		int fd = (const int[]){ e->signal_fd,  e->world.boxes_fd, e->keepers_fd,
-					e->runtime_fd, e->lock_fd,	  e->state_fd }[i];
+		int fd =
+			(const int[]){ e->signal_fd,  e->world.boxes_fd, e->keepers_fd,
+				       e->runtime_fd, e->lock_fd,	 e->state_fd }[i];
 
 		if (fd >= 0)
-			(void) close(fd);
+			(void)close(fd);
 	}
 }
 
@@ -392,7 +395,7 @@ int engine_run(const struct options *o, struct err *err)
 	if (!e)
 		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
 	init(e, o);
-	(void) umask(077);
+	(void)umask(077);
 	r = settle_stdio(err);
 	if (r < 0)
 		return r;
@@ -405,8 +408,8 @@ int engine_run(const struct options *o, struct err *err)
 	/* Who started it is told as well, not only the log. */
 	if (r < 0 && e->old_stderr >= 0) {
 		log_error("%s", err->msg);
-		(void) dup2(e->old_stderr, STDERR_FILENO);
-		(void) close(e->old_stderr);
+		(void)dup2(e->old_stderr, STDERR_FILENO);
+		(void)close(e->old_stderr);
 	}
 	return r;
 }

@@ -22,7 +22,7 @@ static void fail_orders(struct sandbox *s)
 	struct err why = s->why;
 
 	if (why.code == ERR_OK)
-		(void) err_set(&why, ERR_CONFLICT, "sandbox", 0, "the sandbox has ended");
+		(void)err_set(&why, ERR_CONFLICT, "sandbox", 0, "the sandbox has ended");
 	while (!list_empty(&s->orders)) {
 		struct keeper *k = container_of(s->orders.next, struct keeper, launch);
 
@@ -57,7 +57,8 @@ static void on_timer(struct timer *t)
 	struct sandbox *s = st->s;
 	uint64_t now = clock_mono();
 	bool old = s->lifetime_ns > 0 && now >= s->created_mono_ns + s->lifetime_ns;
-	bool idle = s->idle_ns > 0 && s->n_live == 0 && now >= s->used_mono_ns + s->idle_ns;
+	bool idle =
+		s->idle_ns > 0 && s->n_live == 0 && now >= s->used_mono_ns + s->idle_ns;
 
 	if (s->state == SANDBOX_RUNNING && (old || idle))
 		sandbox_end(&st->e->world, s, 0);

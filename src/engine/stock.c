@@ -23,13 +23,13 @@ void stock_fini(struct stock *s)
 {
 	while (s->n_ready > 0) {
 		s->n_ready--;
-		(void) box_unlink(s->dirfd, &s->ready[s->n_ready].id, ID_PROCESS);
-		(void) close(s->ready[s->n_ready].fd);
+		(void)box_unlink(s->dirfd, &s->ready[s->n_ready].id, ID_PROCESS);
+		(void)close(s->ready[s->n_ready].fd);
 	}
 	while (s->n_unlinks > 0) {
 		s->n_unlinks--;
-		(void) box_unlink(s->dirfd, &s->unlinks[s->n_unlinks].id,
-				  s->unlinks[s->n_unlinks].kind);
+		(void)box_unlink(s->dirfd, &s->unlinks[s->n_unlinks].id,
+				 s->unlinks[s->n_unlinks].kind);
 	}
 	free(s->unlinks);
 	memset(s, 0, sizeof(*s));
@@ -52,7 +52,7 @@ static int make(struct stock *s, uint32_t streams, uint64_t ring_bytes, char kin
 int stock_take(struct stock *s, uint32_t streams, uint64_t ring_bytes, char kind,
 	       struct id *ret_id, int *ret_fd, struct err *err)
 {
-	struct stock_box b;
+	struct stock_box b = { .fd = -1 };
 	int r;
 
 	if (kind == ID_PROCESS && ring_bytes == BOX_RING_DEFAULT && s->n_ready > 0) {
@@ -70,7 +70,7 @@ int stock_take(struct stock *s, uint32_t streams, uint64_t ring_bytes, char kind
 void stock_unlink(struct stock *s, const struct id *id, char kind)
 {
 	if (s->n_unlinks == STOCK_UNLINKS_MAX)
-		(void) box_unlink(s->dirfd, id, kind);
+		(void)box_unlink(s->dirfd, id, kind);
 	else
 		s->unlinks[s->n_unlinks++] = (struct stock_unlink){ *id, kind };
 }
@@ -81,16 +81,16 @@ bool stock_chore(struct stock *s)
 
 	if (s->n_ready < STOCK_READY) {
 		/* A full disk is told to the call that then makes its own. */
-		if (make(s, BOX_STREAMS, BOX_RING_DEFAULT, ID_PROCESS, &s->ready[s->n_ready],
-			 &ignored) == 0) {
+		if (make(s, BOX_STREAMS, BOX_RING_DEFAULT, ID_PROCESS,
+			 &s->ready[s->n_ready], &ignored) == 0) {
 			s->n_ready++;
 			return true;
 		}
 	}
 	if (s->n_unlinks > 0) {
 		s->n_unlinks--;
-		(void) box_unlink(s->dirfd, &s->unlinks[s->n_unlinks].id,
-				  s->unlinks[s->n_unlinks].kind);
+		(void)box_unlink(s->dirfd, &s->unlinks[s->n_unlinks].id,
+				 s->unlinks[s->n_unlinks].kind);
 		return true;
 	}
 	return false;

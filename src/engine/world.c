@@ -30,7 +30,7 @@ void world_box_unlink(struct world *w, const struct id *id, char kind)
 
 void world_box_drop(struct world *w, const struct id *id, char kind, int fd)
 {
-	(void) close(fd);
+	(void)close(fd);
 	world_box_unlink(w, id, kind);
 }
 
@@ -52,7 +52,8 @@ static uint64_t resident(void)
 
 void world_facts(const struct world *w, struct engine_facts *ret)
 {
-	const struct engine *e = container_of((struct world *)(uintptr_t)w, struct engine, world);
+	const struct engine *e =
+		container_of((struct world *)(uintptr_t)w, struct engine, world);
 
 	*ret = (struct engine_facts){
 		.launcher_pid = e->launcher.sock >= 0 ? e->launcher.pid : 0,

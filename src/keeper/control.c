@@ -33,7 +33,7 @@ static int send_msg(struct keeper *k, const struct keeper_msg *msg, const void *
 	ssize_t r;
 
 	out.msg = *msg;
-	if (msg->len > 0)
+	if (data)
 		memcpy(out.data, data, msg->len);
 	r = fd_send(k->control, &out, sizeof(out.msg) + msg->len, &fd, fd >= 0 ? 1 : 0,
 		    MSG_DONTWAIT);
@@ -99,10 +99,18 @@ static int send_state(struct keeper *k, enum keeper_msg_type type)
 	}
 }
 
-/* CLOSED is no news by itself: it travels with the end of the main process. */
+/*
+ * CLOSED is no news by itself: it travels with the end of the main process. EMPTY
+ * says all that there is to say, so that a result and the end of the tree are one
+ * piece of news where they are one.
+ */
 uint32_t control_due(const struct keeper *k)
 {
-	return k->pending & ~(k->life == LIFE_RUNNING ? 1u << KEEPER_CLOSED : 0u);
+	uint32_t closed = 1u << KEEPER_CLOSED, exited = 1u << KEEPER_EXITED;
+
+	if (k->pending & 1u << KEEPER_EMPTY)
+		return k->pending & ~(closed | exited);
+	return k->pending & ~(k->life == LIFE_RUNNING ? closed : 0u);
 }
 
 void control_flush(struct keeper *k)
@@ -119,7 +127,7 @@ void control_flush(struct keeper *k)
 			control_drop(k);
 			return;
 		}
-		k->pending &= ~(1u << t);
+		k->pending = t == KEEPER_EMPTY ? 0 : k->pending & ~(1u << t);
 	}
 }
 

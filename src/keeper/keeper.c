@@ -125,7 +125,7 @@ void keeper_main(struct given *given)
 		control_tell(k, KEEPER_READY);
 	}
 	control_flush(k);
-	while (k->life != LIFE_DONE || (k->control >= 0 && k->pending))
+	while (k->life != LIFE_DONE || (k->control >= 0 && control_due(k)))
 		turn(k);
 	_exit(0);
 }

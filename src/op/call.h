@@ -50,7 +50,7 @@ struct session {
 	struct ceiling ceiling;
 	char *path; /* the caller's PATH, or NULL */
 	char *client;
-	uint64_t number; /* of the connection, never 0 */
+	uint64_t number;	 /* of the connection, never 0 */
 	bool own;		 /* has a sandbox of its own ... */
 	struct sandbox *sandbox; /* ... once the first command needed it */
 };
@@ -67,7 +67,7 @@ struct call {
 	struct session *session;
 	uint32_t number;
 	const json_t *json; /* params as they came; only while the handler runs */
-	void *params; /* the struct of op->params_size bytes */
+	void *params;	    /* the struct of op->params_size bytes */
 
 	/* Of the frame. raw only while the handler runs; taken fds are set to -1. */
 	const unsigned char *raw;
@@ -121,7 +121,7 @@ void world_box_unlink(struct world *w, const struct id *id, char kind);
 struct launch_order {
 	struct process *process; /* or, for a holder: */
 	struct sandbox *holder;
-	struct sandbox *sandbox; /* to join, or NULL */
+	struct sandbox *sandbox;		     /* to join, or NULL */
 	int prepare_fd, commit_fd, box_fd, stdin_fd; /* -1 = none */
 };
 void world_launch(struct world *w, const struct launch_order *o);
@@ -165,8 +165,8 @@ void sandbox_step(struct world *w, struct sandbox *s);
  * {name, title, found, needed, value, why, cure} (core/boot.h), NULL if that
  * failed. Unless fresh, what was found before will do.
  */
-int world_probe(struct call *c, bool fresh, void (*done)(struct call *c, const json_t *facts),
-		struct err *err);
+int world_probe(struct call *c, bool fresh,
+		void (*done)(struct call *c, const json_t *facts), struct err *err);
 
 struct engine_facts {
 	int launcher_pid; /* 0 = none */

@@ -18,12 +18,12 @@
 #include "request.h"
 
 #define PATH_DIRS_MAX 32
-#define HIDDEN_MAX 200
+#define HIDDEN_MAX 2000
 #define ENTRIES_MAX 2000 /* of one directory */
 
 static void set(json_t *o, const char *key, json_t *v)
 {
-	(void) json_object_set_new(o, key, v);
+	(void)json_object_set_new(o, key, v);
 }
 
 static void set_facts(json_t *o, const struct world *w)
@@ -31,10 +31,11 @@ static void set_facts(json_t *o, const struct world *w)
 	struct engine_facts f;
 
 	world_facts(w, &f);
-	set(o, "launcher_pid", f.launcher_pid > 0 ? json_integer(f.launcher_pid) : json_null());
+	set(o, "launcher_pid",
+	    f.launcher_pid > 0 ? json_integer(f.launcher_pid) : json_null());
 	set(o, "connections", json_integer(f.connections));
 	set(o, "calls", json_integer(f.calls));
-	set(o, "loop_stall_max_ms", json_real((double)(f.stall_max_ns / 1000) / 1000.0));
+	set(o, "loop_stall_max_ms", json_thousandths((double)f.stall_max_ns / 1e6));
 	set(o, "turns", json_integer((json_int_t)f.turns));
 	set(o, "memory_bytes", json_integer((json_int_t)f.memory_bytes));
 	set(o, "wal_pages", json_integer(f.wal_pages));
@@ -53,8 +54,9 @@ static json_t *features(const json_t *facts)
 
 		if (name)
 			set(o, name,
-			    json_is_true(json_object_get(fact, "found")) ? json_true() :
-									   json_incref(why));
+			    json_is_true(json_object_get(fact, "found")) ?
+				    json_true() :
+				    json_incref(why));
 	}
 	return o;
 }
@@ -71,7 +73,8 @@ static void on_status(struct call *c, const json_t *facts)
 		set(o, "uid", json_integer(w->uid));
 		set(o, "started_at", json_time_or_null(w->started_wall_ns));
 		set(o, "uptime_ms",
-		    json_integer((json_int_t)((clock_boot() - w->started_boot_ns) / NS_PER_MS)));
+		    json_integer((json_int_t)((clock_boot() - w->started_boot_ns) /
+					      NS_PER_MS)));
 		set(o, "socket", json_text_or_null(w->socket));
 		set(o, "state_dir", json_text_or_null(w->state_dir));
 		set(o, "live", json_integer(w->processes.n_live));
@@ -100,7 +103,8 @@ static bool is_shown(const struct profile *p, const char *dir)
 	for (size_t i = 0; p->read[i]; i++) {
 		size_t len = strlen(p->read[i]);
 
-		if (strncmp(dir, p->read[i], len) == 0 && (dir[len] == '\0' || dir[len] == '/'))
+		if (strncmp(dir, p->read[i], len) == 0 &&
+		    (dir[len] == '\0' || dir[len] == '/'))
 			return true;
 	}
 	return false;
@@ -112,7 +116,8 @@ static void add_programs(const char *dir, json_t *list)
 	const struct dirent *e;
 	size_t n = 0;
 
-	while (d && (e = readdir(d)) && n++ < ENTRIES_MAX && json_array_size(list) < HIDDEN_MAX) {
+	while (d && (e = readdir(d)) && n++ < ENTRIES_MAX &&
+	       json_array_size(list) < HIDDEN_MAX) {
 		struct stat st;
 
 		if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) < 0)
@@ -122,17 +127,38 @@ static void add_programs(const char *dir, json_t *list)
 
 			buf_addf(&path, "%s/%s", dir, e->d_name);
 			if (buf_ok(&path))
-				(void) json_array_append_new(list, json_text_or_null(path.data));
+				(void)json_array_append_new(list,
+							    json_text_or_null(path.data));
 		}
 	}
 	if (d)
-		(void) closedir(d);
+		(void)closedir(d);
+}
+
+struct seen {
+	struct stat dirs[PATH_DIRS_MAX];
+	size_t n;
+};
+
+/* A directory may be named twice, and by links: /bin is /usr/bin. */
+static bool is_new_dir(struct seen *s, const char *dir)
+{
+	struct stat *st = &s->dirs[s->n];
+
+	if (stat(dir, st) < 0)
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->dirs[i].st_dev == st->st_dev && s->dirs[i].st_ino == st->st_ino)
+			return false;
+	s->n++;
+	return true;
 }
 
 static json_t *hidden_programs(const struct call *c, const struct profile *p)
 {
 	json_t *list = json_array();
 	const char *at = c->session->path ? c->session->path : "";
+	struct seen seen = { .n = 0 };
 
 	for (size_t i = 0; *at && i < PATH_DIRS_MAX; i++) {
 		size_t len = strcspn(at, ":");
@@ -141,7 +167,7 @@ static json_t *hidden_programs(const struct call *c, const struct profile *p)
 		if (len > 0 && len < sizeof(dir) && *at == '/') {
 			memcpy(dir, at, len);
 			dir[len] = '\0';
-			if (!is_shown(p, dir))
+			if (is_new_dir(&seen, dir) && !is_shown(p, dir))
 				add_programs(dir, list);
 		}
 		at += len + (at[len] == ':');
@@ -169,8 +195,8 @@ static json_t *check(const json_t *fact, const struct profile *p, bool *ok)
 			 found	? "ok" :
 			 needed ? "missing" :
 				  "degraded",
-			 "detail", found ? text_of(fact, "value") : text_of(fact, "why"), "cure",
-			 json_text_or_null(text_of(fact, "cure")));
+			 "detail", found ? text_of(fact, "value") : text_of(fact, "why"),
+			 "cure", json_text_or_null(text_of(fact, "cure")));
 }
 
 static void on_doctor(struct call *c, const json_t *facts)
@@ -189,9 +215,10 @@ static void on_doctor(struct call *c, const json_t *facts)
 		return;
 	}
 	json_array_foreach (facts, i, fact)
-		(void) json_array_append_new(checks, check(fact, p, &ok));
-	call_reply(c, json_pack("{s:b, s:s, s:o, s:o}", "ok", ok, "profile", p->name, "checks",
-				checks, "hidden_programs", hidden_programs(c, p)),
+		(void)json_array_append_new(checks, check(fact, p, &ok));
+	call_reply(c,
+		   json_pack("{s:b, s:s, s:o, s:o}", "ok", ok, "profile", p->name,
+			     "checks", checks, "hidden_programs", hidden_programs(c, p)),
 		   NULL, 0);
 }
 

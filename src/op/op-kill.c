@@ -57,7 +57,7 @@ static void add_survivor(pid_t pid, void *arg)
 	json_t *a = arg;
 
 	if (json_array_size(a) < SURVIVORS_MAX)
-		(void) json_array_append_new(a, json_integer(pid));
+		(void)json_array_append_new(a, json_integer(pid));
 }
 
 static json_t *survivors(const struct process *p)
@@ -66,21 +66,23 @@ static json_t *survivors(const struct process *p)
 	json_t *a = json_array();
 
 	if (a && p->ended_mono_ns == 0 && keeper > 1)
-		(void) proctree_each(keeper, add_survivor, a);
+		(void)proctree_each(keeper, add_survivor, a);
 	return a;
 }
 
-static json_t *kill_result(struct call *c, struct process *p, int sig, bool dry, struct buf *raw)
+static json_t *kill_result(struct call *c, struct process *p, int sig, bool dry,
+			   struct buf *raw)
 {
 	json_t *o = record_json(c->world, p, c->session->who);
 	char name[SIGNAME_MAX];
 
 	if (!o)
 		return NULL;
-	(void) json_object_set_new(o, "gone", json_boolean(p->empty));
-	(void) json_object_set_new(o, "sent", sig ? json_string(signame(sig, name)) : json_null());
-	(void) json_object_set_new(o, "dry_run", json_boolean(dry));
-	(void) json_object_set_new(o, "survivors", survivors(p));
+	(void)json_object_set_new(o, "gone", json_boolean(p->empty));
+	(void)json_object_set_new(o, "sent",
+				  sig ? json_string(signame(sig, name)) : json_null());
+	(void)json_object_set_new(o, "dry_run", json_boolean(dry));
+	(void)json_object_set_new(o, "survivors", dry ? json_array() : survivors(p));
 	if (output_ends(p, LAST_OUTPUT, o, raw) == 0)
 		return o;
 	json_decref(o);
@@ -105,8 +107,9 @@ static void answer_cancel(struct ending *e)
 
 	for (size_t i = 0; i < e->n; i++)
 		if (e->one[i].process)
-			(void) json_array_append_new(
-				list, record_json(c->world, e->one[i].process, c->session->who));
+			(void)json_array_append_new(list, record_json(c->world,
+								      e->one[i].process,
+								      c->session->who));
 	o = json_pack("{s:s, s:o}", "call_id", q->call_id, "processes", list);
 	ending_free(e);
 	call_reply(c, o, NULL, 0);
@@ -134,7 +137,7 @@ static void on_news(struct waiter *w, struct process *p, unsigned int news)
 	waiter_remove(w);
 	if (!one->process && op_id(c->op) == OP_PROCESS_KILL) {
 		ending_free(e);
-		(void) err_set(&err, ERR_NOT_FOUND, "id", 0, "the process was released");
+		(void)err_set(&err, ERR_NOT_FOUND, "id", 0, "the process was released");
 		call_fail(c, &err);
 	} else if (--e->pending == 0) {
 		answer(e);
@@ -148,7 +151,7 @@ static void on_tick(struct call *c)
 
 static void on_stop(struct call *c, enum call_end why)
 {
-	(void) why;
+	(void)why;
 	ending_free(c->state);
 }
 
@@ -157,7 +160,7 @@ static struct ending *ending_new(struct call *c, size_t n, struct err *err)
 	struct ending *e = calloc(1, sizeof(*e) + n * sizeof(e->one[0]));
 
 	if (!e) {
-		(void) err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
+		(void)err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
 		return NULL;
 	}
 	e->call = c;
@@ -186,8 +189,9 @@ static void note_killer(struct process *p, const struct session *s, const char *
 	/* The first one's reason stands, as in the record. */
 	if (p->killed_by || p->exited)
 		return;
-	(void) snprintf(text, sizeof(text), "%s%s%s%s%s", s->who->name, s->client ? " by " : "",
-			s->client ? s->client : "", reason ? ": " : "", reason ? reason : "");
+	(void)snprintf(text, sizeof(text), "%s%s%s%s%s", s->who->name,
+		       s->client ? " by " : "", s->client ? s->client : "",
+		       reason ? ": " : "", reason ? reason : "");
 	p->killed_by = strdup(text);
 }
 
@@ -205,13 +209,13 @@ static void on_sent(struct keeper_ask *a, int error, const struct keeper_msg *m,
 	struct call *c = e->call;
 	struct err err;
 
-	(void) m;
-	(void) st;
+	(void)m;
+	(void)st;
 	if (error == 0) {
 		answer(e);
 		return;
 	}
-	(void) err_set(&err, ERR_CONFLICT, "signal", error, "the signal was not sent");
+	(void)err_set(&err, ERR_CONFLICT, "signal", error, "the signal was not sent");
 	ending_free(e);
 	call_fail(c, &err);
 }
@@ -299,10 +303,11 @@ int op_call_cancel(struct call *c, struct err *err)
 		return err_set(err, ERR_NOT_FOUND, "call_id", 0,
 			       "nothing is known that was started with this call_id");
 	if (n > CANCEL_MAX)
-		return err_set(err, ERR_INVALID_INPUT, "call_id", 0,
-			       "%zu processes have this call_id; at most %d can be cancelled "
-			       "together: end them with process.kill",
-			       n, CANCEL_MAX);
+		return err_set(
+			err, ERR_INVALID_INPUT, "call_id", 0,
+			"%zu processes have this call_id; at most %d can be cancelled "
+			"together: end them with process.kill",
+			n, CANCEL_MAX);
 	e = ending_new(c, n, err);
 	if (!e)
 		return -err->code;
@@ -314,7 +319,8 @@ int op_call_cancel(struct call *c, struct err *err)
 		if (!is_of_call(c, p))
 			continue;
 		kill = p->ended_mono_ns == 0 &&
-		       keeper_kill(p, SIGTERM, p->grace_ns, BOX_REASON_CANCELLED, &ignored) == 0;
+		       keeper_kill(p, SIGTERM, p->grace_ns, BOX_REASON_CANCELLED,
+				   &ignored) == 0;
 		if (kill) {
 			note_killer(p, c->session, NULL);
 			grace = MAX(grace, p->grace_ns);

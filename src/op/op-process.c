@@ -24,6 +24,7 @@
 #define STAT_WAIT_NS (200 * NS_PER_MS)
 #define SAMPLE_NS (100 * NS_PER_MS)
 #define CURSOR_MAX 64
+#define RELEASE_WAIT_NS (2 * NS_PER_SEC)
 
 struct survey;
 
@@ -105,7 +106,7 @@ static void set_stat(struct survey_item *it, const struct keeper_stat *st)
 	if (!whole)
 		return;
 	(void)json_object_set_new(o, "cpu_percent",
-				  json_real(cpu_percent(it->process, st->cpu_us)));
+				  json_thousandths(cpu_percent(it->process, st->cpu_us)));
 	set_number(o, "memory_bytes", st->rss_bytes);
 	set_number(o, "cpu_ms", st->cpu_us / 1000);
 	if (it->survey->single) {
@@ -303,27 +304,17 @@ int op_process_stats(struct call *c, struct err *err)
 
 /* --- release --- */
 
-int op_process_release(struct call *c, struct err *err)
-{
-	struct id_params *q = c->params;
-	struct process *p;
-	char text[ID_TEXT];
-	struct id id;
-	int r;
+struct releasing {
+	struct waiter waiter; /* first */
+	struct call *call;
+};
 
-	r = target_find_id(c, q->id, ACCESS_TOUCH, &p, err);
-	if (r < 0)
-		return r;
-	if (p->ended_mono_ns == 0)
-		return err_set(
-			err, ERR_CONFLICT, "id", 0,
-			p->exited ? "the command has exited, but processes that it left "
-				    "behind live on: end them with process.kill" :
-				    "the command is running: end it with process.kill");
-	if (p->unsaved || p->news != 0)
-		return err_set(err, ERR_CONFLICT, "id", 0, "the command is just ending");
-	id = p->id;
-	r = journal_release(c->world->journal, &id, err);
+static int release(struct call *c, struct process *p, struct err *err)
+{
+	struct id id = p->id;
+	char text[ID_TEXT];
+	int r = journal_release(c->world->journal, &id, err);
+
 	if (r < 0)
 		return r;
 	process_release(p);
@@ -331,4 +322,85 @@ int op_process_release(struct call *c, struct err *err)
 	call_reply(c, json_pack("{s:s}", "id", id_format(&id, ID_PROCESS, text)), NULL,
 		   0);
 	return 0;
+}
+
+static int lives(const struct process *p, struct err *err)
+{
+	return err_set(err, ERR_CONFLICT, "id", 0,
+		       p->exited ? "the command has exited, but processes that it left "
+				   "behind live on: end them with process.kill" :
+				   "the command is running: end it with process.kill");
+}
+
+static void releasing_free(struct releasing *x)
+{
+	waiter_remove(&x->waiter);
+	x->call->state = NULL;
+	free(x);
+}
+
+static void on_ended(struct waiter *w, struct process *p, unsigned int news)
+{
+	struct releasing *x = container_of(w, struct releasing, waiter);
+	struct call *c = x->call;
+	struct err err;
+	int r = 0;
+
+	if (p->ended_mono_ns == 0)
+		return;
+	releasing_free(x);
+	if (news & NEWS_RELEASED)
+		r = err_set(&err, ERR_NOT_FOUND, "id", 0, "there is no such process");
+	else
+		r = release(c, p, &err);
+	if (r < 0)
+		call_fail(c, &err);
+}
+
+static void on_release_tick(struct call *c)
+{
+	struct releasing *x = c->state;
+	struct err err;
+
+	(void)lives(x->waiter.process, &err);
+	releasing_free(x);
+	call_fail(c, &err);
+}
+
+static void on_release_stop(struct call *c, enum call_end why)
+{
+	(void)why;
+	releasing_free(c->state);
+}
+
+/* Its result was given, and that nothing of it is left comes a moment later. */
+static int release_soon(struct call *c, struct process *p, struct err *err)
+{
+	struct releasing *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
+	x->call = c;
+	c->state = x;
+	c->stop = on_release_stop;
+	c->tick = on_release_tick;
+	process_wait(p, &x->waiter, on_ended);
+	call_timer(c, clock_mono() + RELEASE_WAIT_NS);
+	return 0;
+}
+
+int op_process_release(struct call *c, struct err *err)
+{
+	struct id_params *q = c->params;
+	struct process *p;
+	int r;
+
+	r = target_find_id(c, q->id, ACCESS_TOUCH, &p, err);
+	if (r < 0)
+		return r;
+	if (p->ended_mono_ns != 0 && !p->unsaved && p->news == 0)
+		return release(c, p, err);
+	if (p->ended_mono_ns != 0 || (p->exited && p->record.live == 0))
+		return release_soon(c, p, err);
+	return lives(p, err);
 }

@@ -305,8 +305,9 @@ int op_process_start(struct call *c, struct err *err)
 		return -err->code;
 	wait_for(w, p);
 	w->deadline = clock_mono() + START_WAIT_NS;
+	/* Only an earlier call's can be that far: its record is the answer. */
 	if (p->state != PROCESS_STARTING)
-		reply_failed(w, p);
+		reply(w, p, true);
 	else
 		arm(w);
 	return 0;
@@ -338,7 +339,7 @@ int op_process_run(struct call *c, struct err *err)
 		if (w->streams && p->record.reason != BOX_REASON_START_FAILED)
 			exited_stream(w, p, NEWS_EXITED);
 		else
-			reply_failed(w, p);
+			reply(w, p, true);
 		return 0;
 	}
 	arm(w);

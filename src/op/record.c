@@ -159,7 +159,7 @@ char *record_spec(const struct start_params *q, const struct compiled *c,
 	set(o, "timeout_ms", c->timeout_ms ? number(c->timeout_ms) : json_null(), &ok);
 	set(o, "isolation", record_isolation(&c->isolation), &ok);
 	set(o, "kept", kept(q, c), &ok);
-	return ok ? json_dumps(o, JSON_COMPACT) : NULL;
+	return ok ? json_dumps(o, JSON_TEXT) : NULL;
 }
 
 static int dup_key(const json_t *o, const char *key, char **ret)
@@ -293,7 +293,7 @@ char *record_outcome(const struct process *p)
 	set(o, "killed_by", json_text_or_null(p->killed_by), &ok);
 	if (p->start_err)
 		set(o, "error", error_json(p->start_err), &ok);
-	return ok ? json_dumps(o, JSON_COMPACT) : NULL;
+	return ok ? json_dumps(o, JSON_TEXT) : NULL;
 }
 
 static void recall_text(const json_t *o, const char *key, char *to, size_t size)
@@ -390,7 +390,7 @@ static void set_times(json_t *o, const struct process *p, const struct world *w,
 		    json_null(),
 	    ok);
 	set(o, "spawn_ms",
-	    r->started_boot_ns ? json_real((double)(r->spawn_ns / 1000) / 1000.0) :
+	    r->started_boot_ns ? json_thousandths((double)r->spawn_ns / 1e6) :
 				 json_null(),
 	    ok);
 	set(o, "cpu_ms",
@@ -503,7 +503,7 @@ char *record_sandbox_spec(const struct profile *profile,
 	    &ok);
 	set(o, "isolation", record_isolation(isolation), &ok);
 	set(o, "own", json_boolean(own), &ok);
-	return ok ? json_dumps(o, JSON_COMPACT) : NULL;
+	return ok ? json_dumps(o, JSON_TEXT) : NULL;
 }
 
 json_t *record_sandbox(const struct sandbox *s, const struct principal *viewer)

@@ -340,7 +340,7 @@ const struct result_field result_doctor[] = {
 	{ "profile", "string", NULL, NULL, "The profile that was examined." },
 	{ "checks", "array", NULL, check, "What was examined, with cures." },
 	{ "hidden_programs", "array", NULL, NULL,
-	  "Programs on the caller's PATH that the profile hides." },
+	  "Programs on the caller's PATH that the profile hides; at most 2000." },
 	RESULT_END,
 };
 

@@ -34,7 +34,10 @@ struct pending {
 	int box_fd, prepare_fd, commit_fd, stdin_fd;
 };
 
-#define PENDING_INIT { .box_fd = -1, .prepare_fd = -1, .commit_fd = -1, .stdin_fd = -1 }
+#define PENDING_INIT                                                                     \
+	{                                                                                \
+		.box_fd = -1, .prepare_fd = -1, .commit_fd = -1, .stdin_fd = -1          \
+	}
 
 static void pending_fini_p(struct pending *p)
 {
@@ -44,7 +47,7 @@ static void pending_fini_p(struct pending *p)
 	free(p->spec);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
-			(void) close(fds[i]);
+			(void)close(fds[i]);
 }
 
 void start_limits(const struct limits_params *q, struct limits *ret)
@@ -77,7 +80,8 @@ void start_limits(const struct limits_params *q, struct limits *ret)
 static void digest(const char *text, uint8_t ret[static JOURNAL_HASH])
 {
 	for (size_t i = 0; i < JOURNAL_HASH / sizeof(uint64_t); i++) {
-		uint64_t h = UINT64_C(0xcbf29ce484222325) + i * UINT64_C(0x9e3779b97f4a7c15);
+		uint64_t h =
+			UINT64_C(0xcbf29ce484222325) + i * UINT64_C(0x9e3779b97f4a7c15);
 
 		for (const char *p = text; *p; p++)
 			h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
@@ -86,26 +90,29 @@ static void digest(const char *text, uint8_t ret[static JOURNAL_HASH])
 }
 
 /* How long one waits for it does not make it another request. */
-static int request_hash(const struct call *c, uint8_t ret[static JOURNAL_HASH], struct err *err)
+static int request_hash(const struct call *c, uint8_t ret[static JOURNAL_HASH],
+			struct err *err)
 {
-	static const char *const skipped[] = { "idempotency_key", "wait_ms", "max_output_bytes",
-					       "stream" };
+	static const char *const skipped[] = { "idempotency_key", "wait_ms",
+					       "max_output_bytes", "stream" };
 	CLEANUP(json_decref) json_t *o = json_copy((json_t *)(uintptr_t)c->json);
 	CLEANUP(buf_fini) struct buf b = { 0 };
 	CLEANUP(free) char *text = NULL;
 
 	for (size_t i = 0; o && i < ARRAY_SIZE(skipped); i++)
-		(void) json_object_del(o, skipped[i]);
+		(void)json_object_del(o, skipped[i]);
 	text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	if (text)
 		buf_addf(&b, "%s %s %s", c->op->name,
-			 c->session->ceiling.workspace.path ? c->session->ceiling.workspace.path :
-							      "",
+			 c->session->ceiling.workspace.path ?
+				 c->session->ceiling.workspace.path :
+				 "",
 			 "");
 	if (text)
 		buf_adds(&b, text);
 	if (!text || !buf_ok(&b))
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot read the request");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot read the request");
 	digest(b.data, ret);
 	return 0;
 }
@@ -130,17 +137,18 @@ static int find_earlier(struct call *c, const char *key, struct journal_call *re
 		return r;
 	*ret = process_find(&c->world->processes, &id);
 	if (!*ret)
-		return err_set(err, ERR_NOT_FOUND, "idempotency_key", 0,
-			       "this request was made before, and what it started is no longer "
-			       "remembered");
+		return err_set(
+			err, ERR_NOT_FOUND, "idempotency_key", 0,
+			"this request was made before, and what it started is no longer "
+			"remembered");
 	return 0;
 }
 
 /* --- policy --- */
 
 /* The connection's own sandbox: made when the first command needs it. */
-static int own_sandbox(struct call *c, const struct profile *profile, struct sandbox **ret,
-		       struct err *err)
+static int own_sandbox(struct call *c, const struct profile *profile,
+		       struct sandbox **ret, struct err *err)
 {
 	struct session *s = c->session;
 	const struct start_sandbox a = {
@@ -151,16 +159,18 @@ static int own_sandbox(struct call *c, const struct profile *profile, struct san
 	};
 
 	if (s->sandbox && s->sandbox->profile == profile &&
-	    (s->sandbox->state == SANDBOX_STARTING || s->sandbox->state == SANDBOX_RUNNING)) {
+	    (s->sandbox->state == SANDBOX_STARTING ||
+	     s->sandbox->state == SANDBOX_RUNNING)) {
 		*ret = s->sandbox;
 		return 0;
 	}
 	if (s->sandbox && s->sandbox->profile != profile &&
 	    s->sandbox->state == SANDBOX_RUNNING)
-		return err_set(err, ERR_CONFLICT, "profile", 0,
-			       "the connection's sandbox has the profile %s: give \"sandbox\": "
-			       "\"new\" for another one",
-			       s->sandbox->profile->name);
+		return err_set(
+			err, ERR_CONFLICT, "profile", 0,
+			"the connection's sandbox has the profile %s: give \"sandbox\": "
+			"\"new\" for another one",
+			s->sandbox->profile->name);
 	return start_sandbox(c, &a, ret, err) < 0 ? -err->code : (s->sandbox = *ret, 0);
 }
 
@@ -172,7 +182,8 @@ static int check_workspace(struct call *c, const struct sandbox *s, struct err *
 
 	if (!s->workspace.path)
 		return 0;
-	r = ceiling_workspace(&c->session->ceiling, c->session->who, s->workspace.path, &ws, err);
+	r = ceiling_workspace(&c->session->ceiling, c->session->who, s->workspace.path,
+			      &ws, err);
 	if (r == 0 && (ws.dev != s->workspace.dev || ws.ino != s->workspace.ino))
 		r = -ERR_DENIED;
 	return r < 0 ? err_set(err, ERR_DENIED, "sandbox", 0,
@@ -201,13 +212,15 @@ static int choose_sandbox(struct call *c, const struct start_params *q, bool may
 	if (p->sandbox->state != SANDBOX_STARTING && p->sandbox->state != SANDBOX_RUNNING)
 		return err_set(err, ERR_CONFLICT, "sandbox", 0, "the sandbox has ended");
 	if (q->profile && p->profile != p->sandbox->profile)
-		return err_set(err, ERR_INVALID_INPUT, "profile", 0,
-			       "the sandbox has the profile %s, and its commands have no other",
-			       p->sandbox->profile->name);
+		return err_set(
+			err, ERR_INVALID_INPUT, "profile", 0,
+			"the sandbox has the profile %s, and its commands have no other",
+			p->sandbox->profile->name);
 	r = check_workspace(c, p->sandbox, err);
 	if (r < 0)
 		return r;
-	return ceiling_profile(&c->session->ceiling, p->sandbox->profile->name, &p->profile, err);
+	return ceiling_profile(&c->session->ceiling, p->sandbox->profile->name,
+			       &p->profile, err);
 }
 
 /* --- the plan --- */
@@ -220,7 +233,7 @@ static int new_trace_id(char ret[static 33], struct err *err)
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE, "trace_id", -r, "getrandom");
 	for (size_t i = 0; i < ID_BYTES; i++)
-		(void) snprintf(ret + 2 * i, 3, "%02x", random.b[i]);
+		(void)snprintf(ret + 2 * i, 3, "%02x", random.b[i]);
 	return 0;
 }
 
@@ -242,8 +255,9 @@ static void fill_spec(const struct start_params *q, const char *trace_id,
 		      struct command_spec *ret)
 {
 	/* Nobody would ever see what is discarded: no pipe is needed for it. */
-	enum stdio_kind out = q->capture == REQ_CAPTURE_DISCARD && !q->has_pty ? STDIO_NULL :
-										 STDIO_PIPE;
+	enum stdio_kind out = q->capture == REQ_CAPTURE_DISCARD && !q->has_pty ?
+				      STDIO_NULL :
+				      STDIO_PIPE;
 
 	*ret = (struct command_spec){
 		.command = q->command,
@@ -300,8 +314,8 @@ static int make_plan(struct call *c, const struct start_params *q, struct pendin
 	return compile(&a, &p->compiled, err);
 }
 
-int start_check(struct call *c, const struct start_params *q, const struct profile **ret_profile,
-		struct compiled *ret, struct err *err)
+int start_check(struct call *c, const struct start_params *q,
+		const struct profile **ret_profile, struct compiled *ret, struct err *err)
 {
 	__attribute__((cleanup(pending_fini_p))) struct pending p = PENDING_INIT;
 	int r;
@@ -335,22 +349,26 @@ static int take_stdin_fd(struct call *c, int *ret, struct err *err)
 	int flags;
 
 	if (c->n_fds == 0 || c->fds[0] < 0)
-		return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
-			       "stdin is {\"fd\": true}, but no descriptor came with the call");
+		return err_set(
+			err, ERR_INVALID_INPUT, "stdin", 0,
+			"stdin is {\"fd\": true}, but no descriptor came with the call");
 	flags = fcntl(c->fds[0], F_GETFL);
 	if (flags < 0 || fstat(c->fds[0], &st) < 0 || fstatfs(c->fds[0], &fs) < 0)
-		return err_set(err, ERR_INVALID_INPUT, "stdin", errno, "stdin's descriptor");
+		return err_set(err, ERR_INVALID_INPUT, "stdin", errno,
+			       "stdin's descriptor");
 	if (flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY)
-		return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
-			       "stdin's descriptor cannot be read from; allowed: one that can");
+		return err_set(
+			err, ERR_INVALID_INPUT, "stdin", 0,
+			"stdin's descriptor cannot be read from; allowed: one that can");
 	/* An eventfd and the like call themselves regular files (Linux 6.16). */
 	if ((!S_ISFIFO(st.st_mode) && !S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode) &&
 	     !is_devnull(&st)) ||
 	    fs.f_type == ANON_INODE_FS_MAGIC)
-		return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
-			       "stdin's descriptor is %s; allowed: a pipe, a socket, a regular "
-			       "file, /dev/null",
-			       isatty(c->fds[0]) ? "a terminal" : "something else");
+		return err_set(
+			err, ERR_INVALID_INPUT, "stdin", 0,
+			"stdin's descriptor is %s; allowed: a pipe, a socket, a regular "
+			"file, /dev/null",
+			isatty(c->fds[0]) ? "a terminal" : "something else");
 	*ret = TAKE_FD(c->fds[0]);
 	return 0;
 }
@@ -365,13 +383,15 @@ static int text_fd(const struct stdin_spec *s, int *ret, struct err *err)
 	r = fd_pwrite_all(fd, s->bytes, s->len, 0);
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE, "stdin", -r, "keep stdin");
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+	if (fcntl(fd, F_ADD_SEALS,
+		  F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "stdin", errno, "seal stdin");
 	*ret = TAKE_FD(fd);
 	return 0;
 }
 
-static int make_stdin(struct call *c, const struct start_params *q, int *ret, struct err *err)
+static int make_stdin(struct call *c, const struct start_params *q, int *ret,
+		      struct err *err)
 {
 	if (q->stdin_spec.kind == STDIN_FD)
 		return take_stdin_fd(c, ret, err);
@@ -401,8 +421,8 @@ static void type_text(struct process *p, struct start_params *q)
 
 /* --- the process --- */
 
-static int write_intent(struct call *c, const struct process *p, const struct journal_call *key,
-			struct err *err)
+static int write_intent(struct call *c, const struct process *p,
+			const struct journal_call *key, struct err *err)
 {
 	struct journal *j = c->world->journal;
 	const struct journal_process row = {
@@ -486,7 +506,8 @@ static int seal(struct pending *p, struct err *err)
 	return r < 0 ? r : plan_seal(&p->compiled.commit, &p->commit_fd, err);
 }
 
-static int prepare(struct call *c, struct start_params *q, struct pending *p, struct err *err)
+static int prepare(struct call *c, struct start_params *q, struct pending *p,
+		   struct err *err)
 {
 	int r;
 
@@ -498,7 +519,8 @@ static int prepare(struct call *c, struct start_params *q, struct pending *p, st
 	if (r == 0)
 		r = make_stdin(c, q, &p->stdin_fd, err);
 	if (r == 0)
-		r = world_box(c->world, q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2,
+		r = world_box(c->world,
+			      q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2,
 			      q->ring_bytes, ID_PROCESS, &p->id, &p->box_fd, err);
 	if (r == 0)
 		r = make_plan(c, q, p, err);
@@ -508,7 +530,8 @@ static int prepare(struct call *c, struct start_params *q, struct pending *p, st
 		return r;
 	p->spec = record_spec(q, &p->compiled, p->profile, p->trace_id);
 	if (!p->spec)
-		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot keep the request");
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep the request");
 	return 0;
 }
 
@@ -546,13 +569,13 @@ int start_command(struct call *c, struct start_params *q, struct process **ret,
 	}
 	target_note(c, &p->id, ID_PROCESS);
 	world_launch(c->world, &(struct launch_order){
-					.process = p,
-					.sandbox = n.sandbox,
-					.prepare_fd = TAKE_FD(n.prepare_fd),
-					.commit_fd = TAKE_FD(n.commit_fd),
-					.box_fd = TAKE_FD(n.box_fd),
-					.stdin_fd = TAKE_FD(n.stdin_fd),
-				});
+				       .process = p,
+				       .sandbox = n.sandbox,
+				       .prepare_fd = TAKE_FD(n.prepare_fd),
+				       .commit_fd = TAKE_FD(n.commit_fd),
+				       .box_fd = TAKE_FD(n.box_fd),
+				       .stdin_fd = TAKE_FD(n.stdin_fd),
+			       });
 	type_text(p, q);
 	*ret = p;
 	return 0;

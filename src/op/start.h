@@ -21,8 +21,9 @@ int start_command(struct call *c, struct start_params *q, struct process **ret,
 		  bool *ret_repeated, struct err *err);
 
 /* What would be done: the whole way up to the plan. compiled_fini() *ret. */
-int start_check(struct call *c, const struct start_params *q, const struct profile **ret_profile,
-		struct compiled *ret, struct err *err);
+int start_check(struct call *c, const struct start_params *q,
+		const struct profile **ret_profile, struct compiled *ret,
+		struct err *err);
 
 /* A sandbox whose holder is ordered. label may be NULL. */
 struct start_sandbox {

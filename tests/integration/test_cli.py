@@ -208,8 +208,9 @@ def test_kill_signal_and_what_they_print(cli):
         assert follow.stdout.readline() == b"up\n"
         cli("signal", "HUP", a)
         assert follow.stdout.readline() == b"hup\n"
-        assert one(rows_of(cli.json("kill", "--dry-run", "--json", a)))["dry_run"] is True
-        k = one(rows_of(cli.json("kill", "--grace", "100ms", "--json", a)))
+        assert one(cli.json("kill", "--dry-run", "--json", a))["dry_run"] is True
+        assert one(cli.json("inspect", a))["state"] == "running"
+        k = one(cli.json("kill", "--grace", "100ms", "--json", a))
         assert k["gone"] is True
         follow.stdout.read()
         assert follow.wait(PATIENCE) == 0

@@ -706,9 +706,9 @@ static void assert_shipped(const char *flag, const char *name)
 	n = strlen(made) + 2;
 	shipped = calloc(1, n);
 	assert_non_null(shipped);
-	(void)fread(shipped, 1, n - 1, f);
+	n = fread(shipped, 1, n - 1, f);
 	(void)fclose(f);
-	if (strcmp(made, shipped) != 0)
+	if (n != strlen(made) || memcmp(made, shipped, n) != 0)
 		fail_msg("%s is not what `proctor help %s` prints: make it anew", name,
 			 flag);
 }
