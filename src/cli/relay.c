@@ -20,9 +20,8 @@
 
 #define INPUT_MAX ((size_t)64 << 10)
 #define READ_MAX ((size_t)16 << 10)
-#define AGAIN_MS                                                                         \
-	20 /* until a full input is tried again: nobody tells when it has room           \
-	    */
+/* Until a full input is tried again: nobody tells when it has room. */
+#define AGAIN_MS 20
 #define RESUMES_MAX 5 /* lost connections in a row without a sign of life between */
 #define TWICE_NS (2 * NS_PER_SEC)
 #define SIGNALS_MAX 8
@@ -346,6 +345,16 @@ static void resume(struct relay *r, const struct proctor_error *e)
 
 /* --- signals --- */
 
+static void end_command(struct relay *r)
+{
+	json_t *grace = json_object_get(r->args->params, "grace_ms");
+	json_t *params = with_id(r);
+
+	if (grace)
+		cli_set(params, "grace_ms", json_incref(grace));
+	call(r, "process.kill", params, NULL, 0, NULL);
+}
+
 static void forward(struct relay *r, int sig)
 {
 	uint64_t now = clock_mono();
@@ -354,7 +363,7 @@ static void forward(struct relay *r, int sig)
 	if (sig == SIGINT)
 		r->last_int = now;
 	if (*r->ret->id && twice) {
-		call(r, "process.kill", with_id(r), NULL, 0, NULL);
+		end_command(r);
 		return;
 	}
 	if (*r->ret->id) {
@@ -438,15 +447,16 @@ static void check_outputs(struct relay *r)
 
 static void turn(struct relay *r)
 {
-	bool full = outputs_full(r);
+	bool full = outputs_full(r), out_full = sink_full(&r->out[0]);
+	bool watched = out_full || r->args->watch_reader;
 	struct pollfd p[AT_MAX_] = {
 		[AT_ENGINE] = { .fd = r->done || full ? -1 : proctor_fd(r->cli->p),
 				.events = r->done ? 0 : proctor_events(r->cli->p) },
 		[AT_SIGNALS] = { .fd = r->signals, .events = POLLIN },
 		[AT_INPUT] = { .fd = !r->done && wants_input(r) ? STDIN_FILENO : -1,
 			       .events = POLLIN },
-		[AT_STDOUT] = { .fd = sink_full(&r->out[0]) ? r->out[0].fd : -1,
-				.events = POLLOUT },
+		[AT_STDOUT] = { .fd = watched ? r->out[0].fd : -1,
+				.events = out_full ? POLLOUT : 0 },
 		[AT_STDERR] = { .fd = sink_full(&r->out[1]) ? r->out[1].fd : -1,
 				.events = POLLOUT },
 	};
@@ -456,6 +466,8 @@ static void turn(struct relay *r)
 		return;
 	if (p[AT_SIGNALS].revents)
 		take_signal(r);
+	if (!out_full && p[AT_STDOUT].revents & POLLERR && !r->out[0].error)
+		r->out[0].error = EPIPE;
 	for (size_t i = 0; i < 2; i++)
 		if (p[AT_STDOUT + i].revents)
 			sink_flush(&r->out[i]);

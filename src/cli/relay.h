@@ -35,6 +35,7 @@ struct relay_args {
 	bool hide[2];	      /* stdout, stderr */
 	bool whole;	      /* the record has the output, as for --json */
 	uint64_t at[2];	      /* offsets to begin at */
+	bool watch_reader;    /* end when nobody reads stdout, before the next byte */
 };
 
 enum relay_end {

@@ -123,6 +123,7 @@ static int follow(struct logs *l)
 		.id = l->id,
 		.hide = { l->hide[0], l->hide[1] },
 		.at = { l->at[0], l->at[1] },
+		.watch_reader = !l->hide[0],
 	};
 	struct relay_result r;
 

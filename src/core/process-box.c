@@ -45,13 +45,16 @@ static bool is_sane(const struct box_record *r)
 
 static void read_extents(struct process *p)
 {
+	p->disk_full = false;
 	for (int i = 0; i < (int)p->streams; i++) {
 		struct box_extent x;
 
 		if (box_read_extent(p->box_fd, i, &x, NULL) < 0)
 			continue;
 		p->total[i] = MAX(p->total[i], x.total);
+		p->lost[i] = MIN(x.start, p->total[i]);
 		p->at_end[i] = p->at_end[i] || x.at_end;
+		p->disk_full = p->disk_full || x.disk_full;
 	}
 }
 
@@ -59,6 +62,9 @@ bool process_read(struct process *p)
 {
 	struct box_record r;
 
+	/* Nothing changes any more. */
+	if (p->settled)
+		return p->has_record;
 	if (process_box(p) < 0 || box_read_record(p->box_fd, &r, NULL) < 0 ||
 	    !is_sane(&r))
 		return false;
@@ -67,5 +73,6 @@ bool process_read(struct process *p)
 	p->record = r;
 	p->has_record = true;
 	read_extents(p);
+	p->settled = p->ended_mono_ns != 0 || (r.flags & BOX_IS_FINAL) != 0;
 	return true;
 }

@@ -114,7 +114,10 @@ struct process {
 	struct box_record record;
 	bool has_record;
 	uint64_t total[BOX_STREAMS]; /* as last heard */
+	uint64_t lost[BOX_STREAMS];
 	bool at_end[BOX_STREAMS];
+	bool disk_full;
+	bool settled; /* the record is final: its numbers need not be read again */
 	struct err *start_err; /* why it did not start, or was lost; NULL = neither */
 	char *killed_by;       /* who, and the reason he gave */
 	struct process_writes *writes;

@@ -304,7 +304,7 @@ int calls_begin(struct peer *p, struct frame *f, struct err *ret)
 		r = err_set(&err, ERR_QUOTA, NULL, 0,
 			    "%u calls of this connection are in flight already",
 			    ENGINE_CALLS_MAX);
-	if (r < 0)
+	if (r != 0)
 		answer_error(p, f->call, &err);
 	else
 		begin(p, f, op, json);

@@ -21,8 +21,8 @@
 #include "engine.h"
 #include "facts.h"
 
-#define SOON_NS (1 * NS_PER_MS)
-#define STOCK_PER_CHORE 8
+#define SOON_NS (5 * NS_PER_MS)
+#define UNLINKS_PER_CHORE 8
 #define EXPIRE_PER_CHORE 32
 #define TRIM_EVERY_NS (600 * NS_PER_SEC)
 #define TRIM_BATCH 200
@@ -153,11 +153,10 @@ static void soon(struct engine *e)
 static void on_chores(struct timer *t)
 {
 	struct engine *e = container_of(t, struct engine, chores);
-	bool more = true;
+	bool more;
 
 	e->chores_soon = false;
-	for (int i = 0; more && i < STOCK_PER_CHORE; i++)
-		more = stock_chore(&e->stock);
+	more = stock_chore(&e->stock, UNLINKS_PER_CHORE);
 	more = expire(e) || more;
 	more = trim(e) || more;
 	checkpoint(e);

@@ -161,7 +161,7 @@ static int examiner_start(struct engine *e, struct err *err)
 {
 	struct examiner *p = calloc(1, sizeof(*p));
 	int pipes[2], r;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (!p || pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0) {
 		free(p);

@@ -43,7 +43,7 @@ void facts_started(struct process *p, int pidfd)
 {
 	if (p->state == PROCESS_STARTING)
 		p->state = PROCESS_RUNNING;
-	(void)process_read(p);
+	/* Its record is read when somebody asks for it. */
 	if (pidfd >= 0)
 		process_set_pid(p, pid_of(pidfd));
 	fault_point("running");
@@ -81,6 +81,7 @@ static void ended(struct engine *e, struct process *p)
 	struct sandbox *s = p->sandbox;
 
 	p->unsaved = true;
+	p->settled = true;
 	p->stdin_open = false;
 	process_set_pid(p, 0);
 	process_set_ended(p, clock_mono());

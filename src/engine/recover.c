@@ -216,6 +216,9 @@ static int on_ended(void *user, const struct journal_process *row, struct err *e
 	p->state = p->state == PROCESS_LOST ? PROCESS_LOST : PROCESS_EXITED;
 	p->at_end[0] = p->at_end[1] = true;
 	p->stdin_open = false;
+	/* Of these the box says less than the journal. */
+	p->settled =
+		p->state == PROCESS_LOST || p->record.reason == BOX_REASON_START_FAILED;
 	process_set_ended(p, clock_mono());
 	return 0;
 }

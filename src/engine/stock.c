@@ -75,23 +75,23 @@ void stock_unlink(struct stock *s, const struct id *id, char kind)
 		s->unlinks[s->n_unlinks++] = (struct stock_unlink){ *id, kind };
 }
 
-bool stock_chore(struct stock *s)
+bool stock_chore(struct stock *s, unsigned int unlinks)
 {
 	struct err ignored;
+	bool made = false;
 
 	if (s->n_ready < STOCK_READY) {
 		/* A full disk is told to the call that then makes its own. */
 		if (make(s, BOX_STREAMS, BOX_RING_DEFAULT, ID_PROCESS,
 			 &s->ready[s->n_ready], &ignored) == 0) {
 			s->n_ready++;
-			return true;
+			made = true;
 		}
 	}
-	if (s->n_unlinks > 0) {
+	for (; unlinks > 0 && s->n_unlinks > 0; unlinks--) {
 		s->n_unlinks--;
 		(void)box_unlink(s->dirfd, &s->unlinks[s->n_unlinks].id,
 				 s->unlinks[s->n_unlinks].kind);
-		return true;
 	}
-	return false;
+	return s->n_unlinks > 0 || (made && s->n_ready < STOCK_READY);
 }

@@ -43,5 +43,8 @@ void stock_fini(struct stock *s); /* unlinks all that it has */
 int stock_take(struct stock *s, uint32_t streams, uint64_t ring_bytes, char kind,
 	       struct id *ret_id, int *ret_fd, struct err *err);
 void stock_unlink(struct stock *s, const struct id *id, char kind);
-/* Does one thing; false if there is nothing to do (or it cannot be done now). */
-bool stock_chore(struct stock *s);
+/*
+ * Makes one box if it is short of them, and unlinks so many. Whether there is more
+ * to do that can be done now.
+ */
+bool stock_chore(struct stock *s, unsigned int unlinks);

@@ -60,8 +60,11 @@ static void commit(struct engine *e)
 		fault_point("intent");
 }
 
-static void launch(struct engine *e)
+/* True if something was launched. */
+static bool launch(struct engine *e)
 {
+	bool any = !list_empty(&e->orders);
+
 	while (!list_empty(&e->orders)) {
 		struct list *o = e->orders.next;
 
@@ -69,6 +72,7 @@ static void launch(struct engine *e)
 		list_append(&e->launcher.queue, o);
 	}
 	launcher_flush(e);
+	return any;
 }
 
 static void tell(struct engine *e)
@@ -92,10 +96,11 @@ static void tell(struct engine *e)
 void turn_end(void *engine)
 {
 	struct engine *e = engine;
+	bool launched;
 
 	save_news(e);
 	commit(e);
-	launch(e);
+	launched = launch(e);
 	tell(e);
 	if (peers_flush(e))
 		e->loop.again = true;
@@ -103,6 +108,9 @@ void turn_end(void *engine)
 	links_reap(e);
 	registry_reap(&e->world.processes);
 	sandboxes_reap(&e->world.sandboxes);
+	/* The next box is made while the launcher works. */
+	if (launched)
+		(void)stock_chore(&e->stock, 0);
 	/* What the last steps brought about is for the next turn. */
 	if (journal_dirty(e->world.journal) || !list_empty(&e->orders) ||
 	    !list_empty(&e->world.processes.told) || !list_empty(&e->dead_peers))

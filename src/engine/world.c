@@ -3,7 +3,7 @@
 /* What the handlers ask of the engine and that no other file does. */
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,16 +38,17 @@ void world_box_drop(struct world *w, const struct id *id, char kind, int fd)
 static uint64_t resident(void)
 {
 	CLEANUP(close) int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	unsigned long long pages = 0;
+	const char *second;
 	char text[128];
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	if (sscanf(text, "%*u %llu", &pages) != 1)
+	second = strchr(text, ' ');
+	if (!second)
 		return 0;
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void world_facts(const struct world *w, struct engine_facts *ret)

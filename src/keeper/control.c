@@ -26,18 +26,27 @@ struct packet {
 
 static struct packet in_packet;
 
-static int send_msg(struct keeper *k, const struct keeper_msg *msg, const void *data,
-		    int fd)
+static int send_packet(struct keeper *k, const struct keeper_msg *msg, const void *data,
+		       size_t len, int fd)
 {
 	static struct packet out;
 	ssize_t r;
 
 	out.msg = *msg;
-	if (data)
-		memcpy(out.data, data, msg->len);
-	r = fd_send(k->control, &out, sizeof(out.msg) + msg->len, &fd, fd >= 0 ? 1 : 0,
+	memcpy(out.data, data, len);
+	r = fd_send(k->control, &out, sizeof(out.msg) + len, &fd, fd >= 0 ? 1 : 0,
 		    MSG_DONTWAIT);
 	return r < 0 ? (int)r : 0;
+}
+
+static int send_msg(struct keeper *k, const struct keeper_msg *msg, int fd)
+{
+	return send_packet(k, msg, "", 0, fd);
+}
+
+static int send_data(struct keeper *k, const struct keeper_msg *msg, const void *data)
+{
+	return send_packet(k, msg, data, msg->len, -1);
 }
 
 void control_drop(struct keeper *k)
@@ -67,16 +76,16 @@ static int send_state(struct keeper *k, enum keeper_msg_type type)
 	case KEEPER_STARTED:
 		m.a = (uint64_t)k->box.record.sandbox_pid;
 		m.b = k->box.record.spawn_ns;
-		return send_msg(k, &m, NULL, k->main_pidfd);
+		return send_msg(k, &m, k->main_pidfd);
 	case KEEPER_FAILED:
 		m.len = sizeof(k->start_err);
-		return send_msg(k, &m, &k->start_err, -1);
+		return send_data(k, &m, &k->start_err);
 	case KEEPER_OUTPUT:
 		m.a = streams_total(k, 0);
 		m.b = streams_total(k, 1);
 		m.c = (k->out[0].fd < 0 ? 1u : 0) | (k->out[1].fd < 0 ? 2u : 0);
 		k->told_end = (uint32_t)m.c;
-		return send_msg(k, &m, NULL, -1);
+		return send_msg(k, &m, -1);
 	case KEEPER_HELLO:
 	case KEEPER_COMMIT:
 	case KEEPER_SIGNAL:
@@ -95,7 +104,7 @@ static int send_state(struct keeper *k, enum keeper_msg_type type)
 	case KEEPER_REPLY:
 	case KEEPER_STAT_REPLY:
 	default:
-		return send_msg(k, &m, NULL, -1);
+		return send_msg(k, &m, -1);
 	}
 }
 
@@ -154,7 +163,7 @@ void control_reply(struct keeper *k, uint32_t seq, int error, uint64_t value)
 		.b = value,
 	};
 
-	if (k->control >= 0 && send_msg(k, &m, NULL, -1) < 0)
+	if (k->control >= 0 && send_msg(k, &m, -1) < 0)
 		control_drop(k);
 }
 
@@ -219,7 +228,7 @@ static void hello(struct keeper *k, const struct keeper_msg *m)
 		.type = KEEPER_HELLO, .a = k->given->version, .b = k->life, .seq = m->seq
 	};
 
-	if (m->a < KEEPER_VERSION_LEAST || send_msg(k, &answer, NULL, -1) < 0) {
+	if (m->a < KEEPER_VERSION_LEAST || send_msg(k, &answer, -1) < 0) {
 		control_drop(k);
 		return;
 	}
@@ -248,7 +257,7 @@ static void stat_reply(struct keeper *k, uint32_t seq)
 		st.read_bytes = u.read_bytes;
 		st.write_bytes = u.write_bytes;
 	}
-	if (send_msg(k, &m, &st, -1) < 0)
+	if (send_data(k, &m, &st) < 0)
 		control_drop(k);
 }
 

@@ -5,6 +5,7 @@
  * verified to be empty. The keepers climb the ladder; here one waits for the news.
  */
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -93,8 +94,10 @@ static void answer_kill(struct ending *e)
 {
 	CLEANUP(buf_fini) struct buf raw = { 0 };
 	struct call *c = e->call;
-	json_t *o = kill_result(c, e->one[0].process, e->signal, false, &raw);
+	json_t *o;
 
+	assert(e->one[0].process); /* on_news() answers for one that was released */
+	o = kill_result(c, e->one[0].process, e->signal, false, &raw);
 	ending_free(e);
 	call_reply(c, o, raw.data, raw.len);
 }

@@ -260,6 +260,7 @@ int op_process_list(struct call *c, struct err *err)
 	struct list_params *q = c->params;
 	struct registry *r = &c->world->processes;
 	struct place from = { .ns = UINT64_MAX };
+	const struct process *last = NULL;
 	struct survey *s;
 
 	if (q->cursor && parse_cursor(q->cursor, &from, err) < 0)
@@ -273,11 +274,12 @@ int op_process_list(struct call *c, struct err *err)
 
 		if (!is_older(p, &from) || !matches(c, q, p))
 			continue;
-		if (s->n == q->limit) {
-			make_cursor(s->item[s->n - 1].process, s->cursor);
+		if (last && s->n == q->limit) {
+			make_cursor(last, s->cursor);
 			break;
 		}
 		survey_add(s, p);
+		last = p;
 	}
 	survey_ask(s);
 	return 0;

@@ -28,6 +28,7 @@ struct reading {
 	bool wanted[BOX_STREAMS];
 	uint64_t offset[BOX_STREAMS];
 	uint64_t scanned[BOX_STREAMS]; /* `until` is not before this offset */
+	uint64_t seen[BOX_STREAMS];    /* totals that is_ready() has judged */
 	bool found;
 };
 
@@ -172,55 +173,49 @@ static void answer(struct reading *r)
 
 /* --- waiting --- */
 
-/* Whether an answer now would have what was waited for, or nothing can come. */
+/*
+ * Whether an answer now would have what was waited for, or nothing can come. What
+ * is written after the totals were read is not judged, but waited for: see seen.
+ */
 static bool is_ready(struct reading *r, bool *ret_more)
 {
 	const struct read_params *q = r->call->params;
 	struct process *p = r->process;
-	bool all_ended = true;
+	bool over = p->closed || p->ended_mono_ns != 0;
+	bool all_ended = true, any = false;
+	int fd = process_box(p);
 
 	*ret_more = false;
-	if (q->until) {
-		*ret_more = scan(r, q->until);
-		if (r->found)
-			return true;
-	}
 	for (int i = 0; i < BOX_STREAMS; i++) {
 		struct box_extent x = { 0 };
-		int fd = process_box(p);
 
+		r->seen[i] = WAITER_NO_OUTPUT;
 		if (!r->wanted[i])
 			continue;
 		if (fd >= 0 && box_read_extent(fd, i, &x, NULL) < 0)
 			return true;
-		if (!q->until && x.total > r->offset[i])
-			return true;
-		all_ended = all_ended && (x.at_end || p->closed || p->ended_mono_ns != 0);
+		any = any || x.total > r->offset[i];
+		all_ended = all_ended && (x.at_end || over);
+		if (!x.at_end)
+			r->seen[i] = x.total;
 	}
-	return all_ended && !*ret_more;
+	if (!q->until)
+		return any || all_ended;
+	*ret_more = scan(r, q->until);
+	return r->found || (all_ended && !*ret_more);
 }
 
 static void go_on(struct reading *r)
 {
-	bool more;
-
 	uint64_t now = clock_mono();
+	bool more;
 
 	/* What is there already is looked through, in bounded time. */
 	if (is_ready(r, &more) || now >= r->deadline + (more ? SCAN_LATE_NS : 0)) {
 		answer(r);
 		return;
 	}
-	for (int i = 0; i < BOX_STREAMS; i++) {
-		struct box_extent x = { 0 };
-		int fd = process_box(r->process);
-
-		if (!r->wanted[i])
-			continue;
-		if (fd >= 0)
-			(void)box_read_extent(fd, i, &x, NULL);
-		r->waiter.past[i] = x.at_end ? WAITER_NO_OUTPUT : x.total;
-	}
+	memcpy(r->waiter.past, r->seen, sizeof(r->seen));
 	keeper_watch(r->process);
 	call_timer(r->call, more ? clock_mono() : r->deadline);
 }
@@ -276,6 +271,7 @@ static int begin(struct reading *r, const struct read_params *q, struct err *err
 								 q->offset };
 	bool has = q->has_offset || q->has_stderr_offset;
 
+	(void)process_read(r->process);
 	for (int i = 0; i < BOX_STREAMS; i++) {
 		r->wanted[i] =
 			i < (int)r->process->streams &&
@@ -284,8 +280,7 @@ static int begin(struct reading *r, const struct read_params *q, struct err *err
 			continue;
 		r->offset[i] = has ? given[i] : tail_of(r->process, i, q);
 		r->scanned[i] = r->offset[i];
-		(void)process_read(r->process);
-		if (r->offset[i] > r->process->total[i])
+		if (has && r->offset[i] > r->process->total[i])
 			return err_set(err, ERR_INVALID_INPUT,
 				       i && q->stream == REQ_BOTH ? "stderr_offset" :
 								    "offset",

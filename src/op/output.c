@@ -56,7 +56,8 @@ struct ends {
 static void read_ends(struct process *p, int stream, size_t max, struct buf *raw,
 		      struct ends *ret)
 {
-	int fd = stream < (int)p->streams ? process_box(p) : -1;
+	bool empty = stream >= (int)p->streams || (p->settled && p->total[stream] == 0);
+	int fd = empty ? -1 : process_box(p);
 	struct box_extent x;
 	struct box_chunk c;
 	uint64_t tail;

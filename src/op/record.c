@@ -398,32 +398,21 @@ static void set_times(json_t *o, const struct process *p, const struct world *w,
 	set(o, "max_rss_bytes", p->exited ? number(r->max_rss_bytes) : json_null(), ok);
 }
 
-static void set_output(json_t *o, struct process *p, bool *ok)
+static void set_output(json_t *o, const struct process *p, bool *ok)
 {
 	static const char *const names[BOX_STREAMS][2] = {
 		{ "stdout_bytes", "stdout_lost" }, { "stderr_bytes", "stderr_lost" }
 	};
-	bool full = false;
-	int fd = process_box(p);
 
 	for (int i = 0; i < BOX_STREAMS; i++) {
-		struct box_extent x = { 0 };
+		bool there = i < (int)p->streams;
 
-		if (i >= (int)p->streams)
-			p->total[i] = 0;
-		else if (fd >= 0 && box_read_extent(fd, i, &x, NULL) == 0)
-			p->total[i] = MAX(p->total[i], x.total);
-		else
-			x.start = p->total[i];
-		full = full || x.disk_full;
-		set(o, names[i][0], number(p->total[i]), ok);
-		set(o, names[i][1], number(MIN(x.start, p->total[i])), ok);
+		set(o, names[i][0], number(there ? p->total[i] : 0), ok);
+		set(o, names[i][1], number(there ? p->lost[i] : 0), ok);
 	}
-	set(o, "disk_full", json_boolean(full), ok);
+	set(o, "disk_full", json_boolean(p->disk_full), ok);
 	if (p->record.flags & BOX_BLOCK_LAPSED)
 		set(o, "overflow", json_string("drop_oldest"), ok);
-	if (p->ended_mono_ns != 0)
-		process_box_close(p);
 }
 
 static json_t *start_error(const struct process *p)
@@ -466,9 +455,10 @@ json_t *record_json(struct world *w, struct process *p, const struct principal *
 
 	if (!ok)
 		return NULL;
-	/* A running command's numbers are those of now. */
-	if (p->state == PROCESS_STARTING || p->state == PROCESS_RUNNING)
-		(void)process_read(p);
+	/* Its numbers are those of now. */
+	(void)process_read(p);
+	if (p->ended_mono_ns != 0)
+		process_box_close(p);
 	(void)json_object_del(o, "kept");
 	set_places(o, p, w, &ok);
 	set(o, "agent",

@@ -165,24 +165,28 @@ static uint64_t io_field(const char *text, const char *name)
 	return p ? strtoull(p + strlen(name), NULL, 10) : 0;
 }
 
+/* Field n of proc(5)'s stat, a number; s is at field 3. 0 if there is none. */
+static uint64_t stat_field(const char *s, int n)
+{
+	for (int i = 3; s && i < n; i++) {
+		s = strchr(s, ' ');
+		if (s)
+			s++;
+	}
+	return s ? strtoull(s, NULL, 10) : 0;
+}
+
 static void add_usage(pid_t pid, void *arg)
 {
 	struct proctree_usage *u = arg;
 	uint64_t tick_us = 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 	char buf[1024], path[32];
 	const char *s = stat_of(pid, buf, sizeof(buf));
-	unsigned long long utime, stime;
-	long long rss;
 
 	u->live++;
-	/* Fields 14, 15 and 24 of proc(5); s is at field 3. */
-	if (s && sscanf(s,
-			"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu "
-			"%*d %*d %*d %*d %*d %*d %*u %*u %lld",
-			&utime, &stime, &rss) == 3) {
-		u->cpu_us += (utime + stime) * tick_us;
-		u->rss_bytes += (uint64_t)MAX(rss, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
-	}
+	/* utime, stime, rss */
+	u->cpu_us += (stat_field(s, 14) + stat_field(s, 15)) * tick_us;
+	u->rss_bytes += stat_field(s, 24) * (uint64_t)sysconf(_SC_PAGESIZE);
 	(void)snprintf(path, sizeof(path), "/proc/%d/io", pid);
 	if (read_proc(buf, sizeof(buf), path) > 0) {
 		u->read_bytes += io_field(buf, "\nread_bytes: ");

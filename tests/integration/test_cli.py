@@ -167,9 +167,11 @@ def test_a_second_interrupt_ends_it(cli):
         assert p.stdout.readline() == b"up\n"
         p.send_signal(signal.SIGINT)
         assert p.stdout.readline() == b"told\n"
+        begin = time.monotonic()
         p.send_signal(signal.SIGINT)
         p.stdout.read()
         assert p.wait(PATIENCE) >= 128
+        assert time.monotonic() - begin < 4, "the grace period was not the one asked for"
 
 
 # verbs that list, tell and act
@@ -266,6 +268,37 @@ def test_policy_doctor_daemon_version(cli, backend):
     cli("daemon", "start")
     assert cli("version").startswith(b"proctor ")
     assert "version" in cli.json("version", "--json")
+
+
+def test_doctor_tells_hidden_programs_once_and_by_directory(cli, backend, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tmp_path / "link").symlink_to(tools)
+    for p in (tmp_path, tools):
+        p.chmod(0o755)
+    for i in range(7):
+        (tools / f"tool{i}").write_text("#!/bin/sh\n")
+        (tools / f"tool{i}").chmod(0o755)
+    env = {"PATH": f"{tools}:{os.environ['PATH']}:{tmp_path / 'link'}:{tools}"}
+    profile = engines.PROFILES[backend]
+    hidden = json.loads(cli.eng.cli("doctor", profile, "--json", env=env).stdout)["hidden_programs"]
+    assert len(hidden) == len(set(hidden))
+    mine = sorted(h for h in hidden if "tool" in h.rsplit("/", 1)[1] and str(tmp_path) in h)
+    shown = cli.eng.cli("doctor", profile, env=env).stdout.decode()
+    if backend == "host":
+        assert hidden == [] and str(tools) not in shown
+        return
+    assert mine == [f"{tools}/tool{i}" for i in range(7)]
+    lines = [line for line in shown.splitlines() if str(tmp_path) in line]
+    assert len(lines) == 1 and re.fullmatch(rf" *{tools}: 7: (tool\d, ){{5}}\.\.\.", lines[0]), lines
+
+
+def test_logs_end_when_nobody_reads_them(cli):
+    a = cli.start("sh", "-c", "echo up; sleep 1000")
+    with cli.popen("logs", "-f", a) as follow:
+        assert follow.stdout.readline() == b"up\n"
+        follow.stdout.close()
+        assert follow.wait(PATIENCE) == 128 + signal.SIGPIPE
 
 
 def test_events(cli):

@@ -110,6 +110,18 @@ def test_every_verb_is_in_the_manual():
     assert [v for v in found if not re.search(rf"\b{v}\b", text)] == []
 
 
+def test_every_option_is_in_the_manual():
+    text = page("proctor.1")
+    options = text.split("OPTIONS", 1)[1]
+    found = set()
+    for verb in verbs():
+        r = subprocess.run([str(engines.bindir() / "proctor"), "help", *verb.split()],
+                           capture_output=True, check=True, timeout=20, stdin=subprocess.DEVNULL)
+        found |= set(re.findall(r"^  (?:-\w,|   ) (--[a-z-]+)", r.stdout.decode(), re.M))
+    assert len(found) >= 60
+    assert sorted(o for o in found if not re.search(rf"{o}(?![a-z-])", options)) == []
+
+
 def test_every_test_that_security_names_exists():
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     named = set(re.findall(r"tests/[A-Za-z0-9_./-]+\.(?:py|c)", text))

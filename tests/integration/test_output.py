@@ -253,6 +253,21 @@ def test_reads_by_tail(shared_client):
     assert both.code == "invalid_input"
 
 
+def test_no_read_sleeps_over_bytes_that_come_as_it_begins(shared_client, everything):
+    c = shared_client
+    id_ = c.start("sh", "-c", "while read x; do echo line; done", stdin={"open": True})["id"]
+    offset = 0
+    for _ in range(40000 if everything else 2000):
+        c.call("process.write", {"id": id_, "data": "\n"})
+        before = offset
+        while offset < before + 5:
+            begin = time.monotonic()
+            offset = c.call("process.read", {"id": id_, "stream": "stdout", "offset": offset,
+                                             "wait_ms": 10000})["next_offset"]
+            assert time.monotonic() - begin < 8, f"byte {offset} came, and nobody was told"
+    assert c.kill(id_, signal="SIGKILL")["gone"]
+
+
 def test_a_read_waits_for_bytes_and_for_a_text(shared_client):
     r = shared_client.call("process.start", {"command": "read x; echo first; read x; "
                                              "echo second READY; read x",
