@@ -222,7 +222,7 @@ static void on_create_tick(struct call *c)
 int op_sandbox_create(struct call *c, struct err *err)
 {
 	struct sandbox_create_params *q = c->params;
-	__attribute__((cleanup(workspace_fini_p))) struct workspace ws = WORKSPACE_INIT;
+	CLEANUP(workspace_fini) struct workspace ws = WORKSPACE_INIT;
 	struct start_sandbox a = {
 		.workspace = &ws,
 		.label = q->label,
@@ -238,7 +238,7 @@ int op_sandbox_create(struct call *c, struct err *err)
 				      &ws, err);
 	if (r == 0)
 		r = start_sandbox(c, &a, &s, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	target_note(c, &s->id, ID_SANDBOX);
 	return watch(c, s, on_created, on_create_tick, CREATE_WAIT_NS, err) ? 0 :

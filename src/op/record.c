@@ -18,15 +18,17 @@
 
 json_t *json_text_or_null(const char *text)
 {
-	CLEANUP(free) char *copy = NULL;
-	json_t *j;
+	return text && *text ? json_text(text) : json_null();
+}
 
-	if (!text || !*text)
-		return json_null();
-	j = json_string(text);
+json_t *json_text(const char *text)
+{
+	CLEANUP(free) char *copy = NULL;
+	json_t *j = json_string(text);
+
 	if (j)
 		return j;
-	/* A path need not be UTF-8. */
+	/* A path need not be UTF-8, and a message may be cut anywhere. */
 	copy = strdup(text);
 	for (char *p = copy; p && *p; p++)
 		if ((unsigned char)*p >= 0x80)
@@ -275,8 +277,9 @@ static void set_number(struct box_record *r, size_t i, json_int_t v)
 
 static json_t *error_json(const struct err *e)
 {
-	return json_pack("{s:s, s:s, s:i, s:s}", "code", err_info(e->code)->name, "stage",
-			 e->stage, "errno", e->sys_errno, "message", e->msg);
+	return json_pack("{s:s, s:o, s:i, s:o}", "code", err_info(e->code)->name, "stage",
+			 json_text(e->stage), "errno", e->sys_errno, "message",
+			 json_text(e->msg));
 }
 
 char *record_outcome(const struct process *p)
@@ -420,12 +423,14 @@ static json_t *start_error(const struct process *p)
 	const struct box_record *r = &p->record;
 
 	if (p->start_err)
-		return json_pack("{s:s, s:i, s:s}", "stage", p->start_err->stage, "errno",
-				 p->start_err->sys_errno, "message", p->start_err->msg);
+		return json_pack("{s:o, s:i, s:o}", "stage",
+				 json_text(p->start_err->stage), "errno",
+				 p->start_err->sys_errno, "message",
+				 json_text(p->start_err->msg));
 	if (r->reason != BOX_REASON_START_FAILED)
 		return json_null();
-	return json_pack("{s:s, s:i, s:s}", "stage", r->start_stage, "errno",
-			 r->start_errno, "message", r->start_msg);
+	return json_pack("{s:o, s:i, s:o}", "stage", json_text(r->start_stage), "errno",
+			 r->start_errno, "message", json_text(r->start_msg));
 }
 
 static void set_places(json_t *o, const struct process *p, const struct world *w,

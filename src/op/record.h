@@ -41,6 +41,7 @@ char *record_sandbox_spec(const struct profile *profile,
 			  uint64_t lifetime_ns, const char *label, bool own);
 json_t *record_sandbox(const struct sandbox *s, const struct principal *viewer);
 
-/* NULL for "" and NULL. */
+/* What is no UTF-8 in it is replaced. The second: JSON null for "" and NULL. */
+json_t *json_text(const char *text);
 json_t *json_text_or_null(const char *text);
 json_t *json_time_or_null(uint64_t wall_ns);

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -253,6 +254,7 @@ def test_reads_by_tail(shared_client):
     assert both.code == "invalid_input"
 
 
+@pytest.mark.limit(180)
 def test_no_read_sleeps_over_bytes_that_come_as_it_begins(shared_client, everything):
     c = shared_client
     id_ = c.start("sh", "-c", "while read x; do echo line; done", stdin={"open": True})["id"]

@@ -138,6 +138,19 @@ def namespaces_in_use():
     return found
 
 
+@contextlib.contextmanager
+def held_namespaces(pid):
+    """Names of a process's namespaces, kept open: no other one gets their numbers."""
+    with contextlib.ExitStack() as stack:
+        found = set()
+        for kind in ("net", "ipc", "user"):
+            with contextlib.suppress(PermissionError):
+                fd = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                found.add(os.readlink(f"/proc/self/fd/{fd}"))
+        yield found
+
+
 def cgroups():
     return {d for d, _, _ in os.walk("/sys/fs/cgroup") if "proctor" in d}
 
@@ -147,14 +160,15 @@ def test_destroying_it_leaves_nothing(c, shared_engine):  # noqa: F811
     c.run("true")  # whatever is made once is there now
     before = mount_count("self"), mount_count(launcher), cgroups()
     old = {p.pid for p in engines.descendants()}
-    with sandbox(c) as box:
-        serve(c, box)
+    with contextlib.ExitStack() as stack:
+        box = stack.enter_context(sandbox(c))
+        server = serve(c, box)
         c.start("sh", "-c", "trap '' TERM; setsid sleep 1000 & sleep 1000", sandbox=box)
-        r = c.sh("readlink /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/user", sandbox=box)
-        inside = set(r.out.decode().split())
-        assert len(inside) == 3
+        pid = c.call("process.stats", {"id": server["id"]})["pid"]
+        inside = stack.enter_context(held_namespaces(pid))
         if os.geteuid() == 0:
-            assert inside <= namespaces_in_use()
+            assert len(inside) == 3 and inside <= namespaces_in_use()
+            assert not inside & {os.readlink(f"/proc/self/ns/{k}") for k in ("net", "ipc", "user")}
         end = c.call("sandbox.destroy", {"id": box, "grace_ms": 100}, patience=60)
         assert end["gone"] is True and end["ended"] == 2
         assert c.refused("sandbox.get", {"id": box}).code == "not_found" or \
@@ -162,11 +176,11 @@ def test_destroying_it_leaves_nothing(c, shared_engine):  # noqa: F811
         e = c.refused("process.run", {"argv": ["true"], "sandbox": box})
         assert e.code in ("not_found", "conflict"), e
 
-    def of_it(p):
-        # A keeper prepared ahead of need is nobody's sandbox.
-        return p.pid not in old and not engines.is_ours(p)
-    assert engines.settle(of_it) == []
-    assert not inside & namespaces_in_use()
+        def of_it(p):
+            # A keeper prepared ahead of need is nobody's sandbox.
+            return p.pid not in old and not engines.is_ours(p)
+        assert engines.settle(of_it) == []
+        assert not inside & namespaces_in_use()
     assert (mount_count("self"), mount_count(launcher), cgroups()) == before
     assert c.call("process.list", {"sandbox": box})["processes"] == []
 
