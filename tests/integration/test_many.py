@@ -78,7 +78,9 @@ def test_many_commands_at_once(engine, backend, everything):
         assert c.call("daemon.status")["live"] == 0
         # A few boxes made ahead of need and prepared keepers come and go.
         assert abs(descriptors(engine.pid) - fds) <= 16
-        assert engines.memory_kib(engine.pid) - memory <= 4096, "KiB that did not come back"
+        # AddressSanitizer keeps up to 256 MiB of freed memory in quarantine.
+        bound = 320 * 1024 if engines.sanitized() else 4096
+        assert engines.memory_kib(engine.pid) - memory <= bound, "KiB that did not come back"
         left = engines.settle(lambda p: p.comm.startswith("proctor-keeper")
                               and p.pid not in keepers, 2)
         assert len(left) <= 8, left
