@@ -12,7 +12,7 @@
  *
  *	/usr/src/x	exists on the host within a system directory: nothing to make
  *	/src		an empty directory of the root
- *	/tmp/x, /home/u/p, /work/main
+ *	/tmp/x, /home/u/p, /data/main
  *			made in the scratch, below /tmp, /home, /work
  */
 

@@ -302,7 +302,7 @@ static void test_every_mount_point_exists_before_it_is_mounted_on(void **state)
 		{ "/home/u", "/mnt/d", "mnt/d", "mnt", NULL },
 		{ "/home/u", "/usr/src/x", NULL, NULL, NULL },
 		{ "/home/u", "/opt/x", NULL, NULL, NULL },
-		{ "/home/u", "/work/main", "work/main", "work", "/work" },
+		{ "/home/u", "/data/main", "data/main", "data", "/data" },
 		{ "/home/u", "/src", NULL, NULL, "/src" },
 		{ "/data/u", "/data", "data/u", "data", "/data" },
 		{ "/data/u", "/w/x", "data/u", "data", "/data" },
@@ -341,7 +341,7 @@ static void test_parents_come_before_their_children(void **state)
 	struct made m;
 
 	(void)state;
-	make(&m, 1000, "/data/a/b/u", "/work/x/y/z");
+	make(&m, 1000, "/data/a/b/u", "/srv2/x/y/z");
 	assert_int_equal(run(&m), 0);
 	for (size_t i = 0; i < m.n[0]; i++) {
 		CLEANUP(free) char *path = NULL;
