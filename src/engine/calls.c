@@ -10,11 +10,11 @@
 #include "../base/cleanup.h"
 #include "../base/clock.h"
 #include "../base/fault.h"
-#include "../base/log.h"
 #include "../op/bus.h"
 #include "../wire/json.h"
 #include "engine.h"
 #include "peer.h"
+#include "say.h"
 
 static struct flight *flight_of(const struct call *c)
 {
@@ -187,7 +187,7 @@ static void journal(struct flight *f, const char *name, const struct err *err)
 	if (!refused && (err || !f->call.op || !f->call.op->changes))
 		return;
 	if (journal_event(w->journal, &row, &e) < 0)
-		log_error("a call is not journalled: %s", e.msg);
+		say(LOG_LEVEL_ERROR, "a call is not journalled: %s", e.msg);
 }
 
 /* --- a frame becomes a call --- */

@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "../base/clock.h"
-#include "../base/log.h"
 #include "engine.h"
 #include "facts.h"
+#include "say.h"
 
 #define SOON_NS (5 * NS_PER_MS)
 #define UNLINKS_PER_CHORE 8
@@ -59,7 +59,8 @@ static void checkpoint(struct engine *e)
 	(void)snprintf(path, sizeof(path), "%s/journal.db", e->opt.state);
 	r = posix_spawn(&pid, e->self_path, NULL, NULL, argv, env);
 	if (r != 0) {
-		log_warning("no checkpoint of the journal: %s", strerrordesc_np(r));
+		say(LOG_LEVEL_WARNING, "no checkpoint of the journal: %s",
+		    strerrordesc_np(r));
 		e->checkpoint_after_ns = clock_mono() + 60 * CHECKPOINT_PAUSE_NS;
 		return;
 	}
@@ -115,7 +116,7 @@ static bool trim(struct engine *e)
 	if (now - e->last_trim_ns < TRIM_EVERY_NS)
 		return false;
 	if (journal_trim(e->world.journal, &keep, &more, &err) < 0)
-		log_warning("the history is not trimmed: %s", err.msg);
+		say(LOG_LEVEL_WARNING, "the history is not trimmed: %s", err.msg);
 	if (!more)
 		e->last_trim_ns = now;
 	return more;
@@ -135,7 +136,7 @@ static void on_idle(struct timer *t)
 
 	if (!is_idle(e))
 		return;
-	log_info("nothing to do: ending");
+	say(LOG_LEVEL_INFO, "nothing to do: ending");
 	e->loop.stop = true;
 }
 

@@ -17,10 +17,10 @@
 #include "../base/cleanup.h"
 #include "../base/clock.h"
 #include "../base/fd.h"
-#include "../base/log.h"
 #include "../core/boot.h"
 #include "../wire/json.h"
 #include "engine.h"
+#include "say.h"
 
 #define ANSWER_MAX ((size_t)65536)
 #define PATIENCE_NS (10 * NS_PER_SEC)
@@ -98,7 +98,7 @@ static void finish(struct examiner *p)
 		json_decref(e->facts);
 		e->facts = facts;
 	} else {
-		log_warning("the machine could not be examined");
+		say(LOG_LEVEL_WARNING, "the machine could not be examined");
 	}
 	list_init(&calls);
 	LIST_EACH_SAFE (&p->calls, it) {

@@ -12,10 +12,10 @@
 #include "../base/cleanup.h"
 #include "../base/clock.h"
 #include "../base/fault.h"
-#include "../base/log.h"
 #include "../base/num.h"
 #include "../op/record.h"
 #include "engine.h"
+#include "say.h"
 
 /* pidfd_open(2): fdinfo tells the pid as this process sees it; -1 once it is reaped. */
 static int32_t pid_of(int pidfd)
@@ -193,5 +193,6 @@ void facts_save(struct engine *e, struct process *p)
 	if (journal_outcome(e->world.journal, &row, &err) == 0)
 		p->unsaved = false;
 	else
-		log_error("the outcome of a command is not journalled: %s", err.msg);
+		say(LOG_LEVEL_ERROR, "the outcome of a command is not journalled: %s",
+		    err.msg);
 }

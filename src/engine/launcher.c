@@ -18,11 +18,11 @@
 #include "../base/clock.h"
 #include "../base/fault.h"
 #include "../base/fd.h"
-#include "../base/log.h"
 #include "../base/signame.h"
 #include "../plan/proto.h"
 #include "engine.h"
 #include "link.h"
+#include "say.h"
 
 #define CHILD_FD 3
 #define RECEIVE_MAX 32
@@ -137,7 +137,7 @@ static void start_again(struct engine *e)
 		launcher_flush(e);
 		return;
 	}
-	log_error("cannot start the launcher: %s", err.msg);
+	say(LOG_LEVEL_ERROR, "cannot start the launcher: %s", err.msg);
 	fail_all(l, &err);
 	timer_set(&l->again, AGAIN_NS);
 }
@@ -152,7 +152,8 @@ static void died(struct engine *e)
 	struct launcher *l = &e->launcher;
 	struct err err;
 
-	log_warning("the launcher (pid %d) is gone; commands run on", (int)l->pid);
+	say(LOG_LEVEL_WARNING, "the launcher (pid %d) is gone; commands run on",
+	    (int)l->pid);
 	watch_fini(&l->watch);
 	(void)close(l->sock);
 	l->sock = -1;
@@ -192,11 +193,11 @@ static void note_death(const struct launch_answer *a)
 	char sig[SIGNAME_MAX];
 
 	if (WIFSIGNALED(a->status))
-		log_warning("the keeper with pid %d was ended by %s", a->pid,
-			    signame(WTERMSIG(a->status), sig));
+		say(LOG_LEVEL_WARNING, "the keeper with pid %d was ended by %s", a->pid,
+		    signame(WTERMSIG(a->status), sig));
 	else if (a->status != 0)
-		log_warning("the keeper with pid %d ended with status %d", a->pid,
-			    WEXITSTATUS(a->status));
+		say(LOG_LEVEL_WARNING, "the keeper with pid %d ended with status %d",
+		    a->pid, WEXITSTATUS(a->status));
 }
 
 /* True if it took the descriptor. */

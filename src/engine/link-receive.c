@@ -11,10 +11,10 @@
 
 #include "../base/fault.h"
 #include "../base/fd.h"
-#include "../base/log.h"
 #include "engine.h"
 #include "facts.h"
 #include "link-parts.h"
+#include "say.h"
 
 #define RECEIVE_MAX 16 /* messages per wakeup */
 
@@ -22,7 +22,8 @@ static bool bad(struct keeper *k, const char *what)
 {
 	char name[ID_TEXT];
 
-	log_warning("%s: its keeper sent a bad message: %s", link_name(k, name), what);
+	say(LOG_LEVEL_WARNING, "%s: its keeper sent a bad message: %s",
+	    link_name(k, name), what);
 	link_lost(k, "its keeper sent a bad message");
 	return false;
 }

@@ -17,12 +17,12 @@
 #include "../base/clock.h"
 #include "../base/fault.h"
 #include "../base/fd.h"
-#include "../base/log.h"
 #include "../box/reader.h"
 #include "../box/stock.h"
 #include "engine.h"
 #include "facts.h"
 #include "link-parts.h"
+#include "say.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -348,7 +348,8 @@ static void on_timer(struct timer *t)
 	if (k->state == LINK_ADOPTING && !k->connected) {
 		link_judge(k);
 	} else if (k->state == LINK_ADOPTING) {
-		log_warning("%s: its keeper does not say hello", link_name(k, name));
+		say(LOG_LEVEL_WARNING, "%s: its keeper does not say hello",
+		    link_name(k, name));
 		if (k->process && k->process->backend == BACKEND_HOST && !k->warned) {
 			k->warned = true;
 			link_wake(k, SIGCONT);
@@ -357,12 +358,13 @@ static void on_timer(struct timer *t)
 		}
 		link_lost(k, "its keeper does not answer");
 	} else if (!k->warned) {
-		log_warning("%s: its keeper lets a deadline pass", link_name(k, name));
+		say(LOG_LEVEL_WARNING, "%s: its keeper lets a deadline pass",
+		    link_name(k, name));
 		k->warned = true;
 		link_wake(k, SIGCONT);
 		timer_set(&k->timer, WAKE_NS);
 	} else {
-		log_warning("%s: its keeper is ended", link_name(k, name));
+		say(LOG_LEVEL_WARNING, "%s: its keeper is ended", link_name(k, name));
 		link_wake(k, SIGKILL);
 	}
 }

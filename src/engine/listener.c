@@ -13,9 +13,9 @@
 
 #include "../base/cleanup.h"
 #include "../base/clock.h"
-#include "../base/log.h"
 #include "engine.h"
 #include "peer.h"
+#include "say.h"
 
 #define BACKLOG 1024
 #define ACCEPT_MAX 64 /* per wakeup */
@@ -108,8 +108,8 @@ static void on_connection(struct watch *w, short what)
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
-			log_warning("no more connections for now: %s",
-				    strerrordesc_np(errno));
+			say(LOG_LEVEL_WARNING, "no more connections for now: %s",
+			    strerrordesc_np(errno));
 			watch_set(w, 0);
 			timer_set(&e->listen_again, PAUSE_NS);
 		}

@@ -15,6 +15,7 @@
 #include "../base/fd.h"
 #include "../base/log.h"
 #include "../op/policy.h"
+#include "../op/record.h"
 #include "../op/request.h"
 #include "../op/start.h"
 #include "../wire/json.h"
@@ -26,15 +27,10 @@
 
 json_t *error_json(const struct err *err)
 {
-	json_t *field = *err->stage ? json_string(err->stage) : json_null();
-	json_t *message = json_string(err->msg);
-
-	/* A message may quote bytes of the request, cut anywhere. */
-	if (!message)
-		message = json_string("the request cannot be served");
 	return json_pack("{s:{s:s, s:o, s:o, s:i}}", "error", "code",
-			 err_info(err->code)->name, "field", field ? field : json_null(),
-			 "message", message, "errno", err->sys_errno);
+			 err_info(err->code)->name, "field",
+			 json_text_or_null(err->stage), "message", json_text(err->msg),
+			 "errno", err->sys_errno);
 }
 
 static void die(struct peer *p)
@@ -125,6 +121,8 @@ static void farewell(struct peer *p, const struct err *why)
 
 	peer_send(p, FRAME_HELLO, 0, o, NULL, 0);
 	p->closing = true;
+	/* Who does not take it is not waited for. */
+	timer_set(&p->timer, PEER_FAREWELL_NS);
 	calls_stop(p, CALL_LOST);
 }
 
@@ -206,11 +204,15 @@ static int greet(struct peer *p, const struct frame *f, struct err *err)
 	return 0;
 }
 
-static void on_hello_late(struct timer *t)
+static void on_late(struct timer *t)
 {
 	struct peer *p = container_of(t, struct peer, timer);
 	struct err err;
 
+	if (p->closing) {
+		die(p);
+		return;
+	}
 	(void)err_set(&err, ERR_TIMEOUT, "hello", 0, "no hello came within 10 seconds");
 	farewell(p, &err);
 }
@@ -343,7 +345,7 @@ void peer_accept(struct engine *e, int fd)
 	list_init(&p->dead_calls);
 	list_append(&e->peers, &p->all);
 	e->n_peers++;
-	timer_init(&p->timer, &e->loop, on_hello_late);
+	timer_init(&p->timer, &e->loop, on_late);
 	timer_set(&p->timer, PEER_HELLO_NS);
 	if (watch_init(&p->watch, &e->loop, fd, WATCH_READ, on_ready) < 0)
 		die(p);

@@ -20,6 +20,7 @@
 
 #define PEER_HIGH ((size_t)1 << 20) /* bytes queued: no room above it */
 #define PEER_HELLO_NS (10 * NS_PER_SEC)
+#define PEER_FAREWELL_NS (5 * NS_PER_SEC)
 
 struct engine;
 
@@ -28,7 +29,7 @@ struct peer {
 	struct engine *e;
 	int fd;
 	struct watch watch;
-	struct timer timer; /* for the hello */
+	struct timer timer; /* for the hello, and for the last word */
 	struct frame_reader in;
 	struct buf out;
 	size_t out_at;	       /* bytes of out that are sent */

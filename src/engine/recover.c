@@ -15,13 +15,13 @@
 
 #include "../base/cleanup.h"
 #include "../base/clock.h"
-#include "../base/log.h"
 #include "../box/stock.h"
 #include "../op/record.h"
 #include "../wire/json.h"
 #include "engine.h"
 #include "facts.h"
 #include "link.h"
+#include "say.h"
 
 #define REBOOT "reboot: the machine was restarted while it ran"
 
@@ -68,7 +68,7 @@ static int make_sandbox(struct engine *e, const struct journal_sandbox *row,
 	if (r < 0)
 		return r;
 	if (path && open_workspace(owner, path, &ceiling, &why) < 0)
-		log_warning("a sandbox has lost its workspace: %s", why.msg);
+		say(LOG_LEVEL_WARNING, "a sandbox has lost its workspace: %s", why.msg);
 	a.owner = owner;
 	r = sandbox_new(&e->world.sandboxes, &a, ret, err);
 	/* The connection that it was made for is gone. */
@@ -88,7 +88,7 @@ static int on_sandbox(void *user, const struct journal_sandbox *row, struct err 
 	r = make_sandbox(e, row, &s, err);
 	if (r < 0) {
 		/* One that cannot be understood must not keep all others from living. */
-		log_error("a sandbox is given up: %s", err->msg);
+		say(LOG_LEVEL_ERROR, "a sandbox is given up: %s", err->msg);
 		return 0;
 	}
 	if (id_eq(&row->boot_id, &e->world.boot_id))
@@ -179,7 +179,7 @@ static int on_alive(void *user, const struct journal_process *row, struct err *e
 
 	r = make_process(e, row, &p, err);
 	if (r < 0) {
-		log_error("a process is given up: %s", err->msg);
+		say(LOG_LEVEL_ERROR, "a process is given up: %s", err->msg);
 		return 0;
 	}
 	join_sandbox(e, p);
@@ -210,7 +210,8 @@ static int on_ended(void *user, const struct journal_process *row, struct err *e
 		return 0;
 	r = make_process(e, row, &p, err);
 	if (r < 0) {
-		log_warning("an ended process is not remembered: %s", err->msg);
+		say(LOG_LEVEL_WARNING, "an ended process is not remembered: %s",
+		    err->msg);
 		return 0;
 	}
 	p->state = p->state == PROCESS_LOST ? PROCESS_LOST : PROCESS_EXITED;
@@ -318,8 +319,9 @@ int recover(struct engine *e, struct err *err)
 	clean_folder(e, e->keepers_fd, ".sock");
 	e->recovering = false;
 	if (e->world.adopted > 0 || e->world.lost > 0)
-		log_info("%u commands and sandboxes adopted, %u lost, in %llu ms",
-			 e->world.adopted, e->world.lost,
-			 (unsigned long long)((clock_mono() - began) / NS_PER_MS));
+		say(LOG_LEVEL_INFO,
+		    "%u commands and sandboxes adopted, %u lost, in %llu ms",
+		    e->world.adopted, e->world.lost,
+		    (unsigned long long)((clock_mono() - began) / NS_PER_MS));
 	return 0;
 }

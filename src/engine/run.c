@@ -25,6 +25,7 @@
 #include "link.h"
 #include "peer.h"
 #include "sandboxes.h"
+#include "say.h"
 
 #define LOCK_WAIT_SEC 3 /* for an engine that is just ending */
 #define LOG_NAME "proctord.log"
@@ -334,6 +335,7 @@ static int start(struct engine *e, struct err *err)
 	launcher_watch(e);
 	registry_init(&e->world.processes, e->world.boxes_fd);
 	sandboxes_init(&e->world.sandboxes);
+	say_to(&e->world);
 	r = open_signals(e, err);
 	if (r == 0)
 		r = boot_id_get(&e->world.boot_id, err);
@@ -360,6 +362,7 @@ static void stop(struct engine *e)
 	struct err err;
 
 	notify_send("STOPPING=1");
+	say_to(NULL);
 	listener_close(e);
 	if (e->loop.base && e->world.journal) {
 		peers_shutdown(e);

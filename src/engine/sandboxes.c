@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 #include "../base/clock.h"
-#include "../base/log.h"
 #include "engine.h"
 #include "link.h"
 #include "peer.h"
+#include "say.h"
 
 struct sandbox_timer {
 	struct timer t;
@@ -72,7 +72,7 @@ static void make_timer(struct engine *e, struct sandbox *s)
 		return;
 	s->timer = calloc(1, sizeof(*s->timer));
 	if (!s->timer) {
-		log_error("a sandbox has no timer: no memory");
+		say(LOG_LEVEL_ERROR, "a sandbox has no timer: no memory");
 		return;
 	}
 	s->timer->e = e;
@@ -159,7 +159,8 @@ void sandboxes_save(struct engine *e)
 		if (journal_sandbox_outcome(e->world.journal, &row, &err) == 0)
 			s->unsaved = false;
 		else
-			log_error("the end of a sandbox is not journalled: %s", err.msg);
+			say(LOG_LEVEL_ERROR, "the end of a sandbox is not journalled: %s",
+			    err.msg);
 	}
 }
 

@@ -3,13 +3,13 @@
 /* The end of a turn, in the order that engine.h promises. */
 
 #include "../base/fault.h"
-#include "../base/log.h"
 #include "../op/bus.h"
 #include "engine.h"
 #include "facts.h"
 #include "link.h"
 #include "peer.h"
 #include "sandboxes.h"
+#include "say.h"
 
 static void save_news(struct engine *e)
 {
@@ -51,7 +51,7 @@ static void commit(struct engine *e)
 	struct err err;
 
 	if (journal_commit(e->world.journal, &err) < 0) {
-		log_error("the journal cannot be written: %s", err.msg);
+		say(LOG_LEVEL_ERROR, "the journal cannot be written: %s", err.msg);
 		unsave(e);
 		fail_orders(e, &err);
 		return;
