@@ -267,6 +267,7 @@ int compile_prepare(const struct compile_args *a, struct compiled *ret, struct e
 		prepare_join(a, &b);
 	else
 		r = prepare_sandbox(a, &b, err);
+	plan_finish(&b);
 	if (r == 0 && !buf_ok(&b.buf))
 		r = err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "prepare plan");
 	if (r < 0) {

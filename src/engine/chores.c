@@ -20,6 +20,7 @@
 #include "engine.h"
 #include "facts.h"
 #include "say.h"
+#include "spares.h"
 
 #define SOON_NS (5 * NS_PER_MS)
 #define UNLINKS_PER_CHORE 8
@@ -154,6 +155,7 @@ static void soon(struct engine *e)
 static void on_chores(struct timer *t)
 {
 	struct engine *e = container_of(t, struct engine, chores);
+	uint64_t next;
 	bool more;
 
 	e->chores_soon = false;
@@ -161,10 +163,11 @@ static void on_chores(struct timer *t)
 	more = expire(e) || more;
 	more = trim(e) || more;
 	checkpoint(e);
+	next = MIN(spares_trim(e), TRIM_EVERY_NS);
 	if (more)
 		soon(e);
 	else
-		timer_set(t, MIN(next_expiry(e, clock_mono()), TRIM_EVERY_NS));
+		timer_set(t, MIN(next_expiry(e, clock_mono()), next));
 }
 
 /* Outcomes that the journal did not take when they came. */

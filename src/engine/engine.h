@@ -28,6 +28,7 @@
 #include "../op/call.h"
 #include "launcher.h"
 #include "loop.h"
+#include "spares.h"
 #include "stock.h"
 
 #define ENGINE_NAME "proctord/" PROCTOR_VERSION
@@ -69,6 +70,7 @@ struct engine {
 	unsigned int n_peers, n_calls;
 
 	struct stock stock;
+	struct spares spares;
 	struct timer chores;
 	bool chores_soon;      /* the timer is set for now */
 	struct timer outcomes; /* writes those again that the journal did not take */

@@ -23,6 +23,7 @@
 #include "engine.h"
 #include "link.h"
 #include "say.h"
+#include "spares.h"
 
 #define CHILD_FD 3
 #define RECEIVE_MAX 32
@@ -251,6 +252,7 @@ static void on_answer(struct watch *w, short what)
 		}
 	}
 	launcher_flush(e);
+	spares_fill(e);
 }
 
 static void on_end(struct watch *w, short what)
@@ -346,7 +348,8 @@ static int launch(struct launcher *l, struct keeper *k)
 		link_fail(k, &err);
 		return 0;
 	}
-	fault_point("launch");
+	if (!k->spare)
+		fault_point("launch");
 	link_sent(k);
 	list_append(&l->out, &k->launch);
 	l->n_out++;

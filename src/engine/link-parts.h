@@ -4,7 +4,8 @@
 /*
  * link-parts - what the files of link share with each other, and nobody else
  *
- *	link.c		birth, launch, judgement and adoption, deadlines, death
+ *	link.c		birth, judgement and adoption, deadlines, death
+ *	link-launch.c	orders, the launcher's answers, spares
  *	link-send.c	what is told and asked
  *	link-receive.c	what is heard
  */
@@ -18,6 +19,12 @@ struct packet {
 	struct keeper_msg msg;
 	unsigned char data[];
 };
+
+struct keeper *link_new(struct engine *e, const struct id *id, char kind);
+/* It is this process's or this sandbox's keeper. */
+void link_bind(struct keeper *k, struct process *p, struct sandbox *s);
+/* The descriptors of its order are of no more use. */
+void link_close_order(struct keeper *k);
 
 const char *link_name(const struct keeper *k, char buf[static ID_TEXT]);
 

@@ -15,6 +15,7 @@
 #include "facts.h"
 #include "link-parts.h"
 #include "say.h"
+#include "spares.h"
 
 #define RECEIVE_MAX 16 /* messages per wakeup */
 
@@ -103,6 +104,10 @@ static bool on_failed(struct keeper *k, const struct keeper_msg *m, const void *
 	if (why.code <= ERR_OK || why.code >= ERR_MAX_)
 		why.code = ERR_INTERNAL;
 	k->state = LINK_FAILED;
+	if (k->spare) {
+		spares_lost(k);
+		return false;
+	}
 	if (k->sandbox) {
 		link_holder_gone(k, &why);
 		return false;

@@ -14,6 +14,9 @@
 
 int link_flush(struct keeper *k)
 {
+	/* Nothing is for a spare before it is a command's. */
+	if (k->held)
+		return 0;
 	while (!list_empty(&k->outbox)) {
 		struct packet *m = container_of(k->outbox.next, struct packet, node);
 		ssize_t n = fd_send(k->sock, &m->msg, sizeof(m->msg) + m->len, NULL, 0,

@@ -23,6 +23,7 @@
 #include "facts.h"
 #include "link-parts.h"
 #include "say.h"
+#include "spares.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
@@ -48,29 +49,34 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-static struct keeper *link_new(struct engine *e, struct process *p, struct sandbox *s)
+struct keeper *link_new(struct engine *e, const struct id *id, char kind)
 {
 	struct keeper *k = calloc(1, sizeof(*k));
 
 	if (!k)
 		return NULL;
 	k->e = e;
-	k->process = p;
-	k->sandbox = s;
-	k->id = p ? p->id : s->id;
-	k->kind = p ? ID_PROCESS : ID_SANDBOX;
+	k->id = *id;
+	k->kind = kind;
 	k->sock = k->pidfd = -1;
 	k->prepare_fd = k->commit_fd = k->box_fd = k->stdin_fd = k->far_fd = -1;
 	list_init(&k->launch);
+	list_init(&k->shelved);
 	list_init(&k->asks);
 	list_init(&k->outbox);
 	list_append(&e->links, &k->all);
 	timer_init(&k->timer, &e->loop, on_timer);
+	return k;
+}
+
+void link_bind(struct keeper *k, struct process *p, struct sandbox *s)
+{
+	k->process = p;
+	k->sandbox = s;
 	if (p)
 		p->keeper = k;
-	else
+	if (s)
 		s->keeper = k;
-	return k;
 }
 
 static void fail_asks(struct keeper *k, int error)
@@ -105,14 +111,13 @@ void link_hang_up(struct keeper *k)
 	fail_asks(k, ESRCH);
 }
 
-void link_sent(struct keeper *k)
+void link_close_order(struct keeper *k)
 {
 	close_fd(&k->prepare_fd);
 	close_fd(&k->commit_fd);
 	close_fd(&k->box_fd);
 	close_fd(&k->stdin_fd);
 	close_fd(&k->far_fd);
-	k->state = LINK_SENT;
 }
 
 void link_end(struct keeper *k)
@@ -120,10 +125,11 @@ void link_end(struct keeper *k)
 	if (k->state == LINK_GONE)
 		return;
 	link_hang_up(k);
-	link_sent(k);
+	link_close_order(k);
 	timer_stop(&k->timer);
 	close_fd(&k->pidfd);
 	list_remove(&k->launch);
+	list_remove(&k->shelved);
 	list_remove(&k->all);
 	list_append(&k->e->dead_links, &k->all);
 	k->state = LINK_GONE;
@@ -168,13 +174,15 @@ void link_fail(struct keeper *k, const struct err *why)
 {
 	struct process *p = k->process;
 
-	if (k->sandbox) {
+	if (k->spare) {
+		spares_lost(k);
+	} else if (k->sandbox) {
 		link_holder_gone(k, why);
-		return;
+	} else {
+		link_end(k);
+		if (p)
+			facts_failed(k->e, p, why);
 	}
-	link_end(k);
-	if (p)
-		facts_failed(k->e, p, why);
 }
 
 void link_lost(struct keeper *k, const char *why)
@@ -182,6 +190,10 @@ void link_lost(struct keeper *k, const char *why)
 	struct process *p = k->process;
 	struct err err;
 
+	if (k->spare) {
+		spares_lost(k);
+		return;
+	}
 	if (k->sandbox) {
 		(void)err_set(&err, ERR_UNAVAILABLE, "sandbox", 0, "%s", why);
 		link_holder_gone(k, &err);
@@ -199,6 +211,8 @@ bool link_take_final(struct keeper *k)
 	int fd = -1;
 	bool final;
 
+	if (k->spare)
+		return false;
 	if (p) {
 		if (!process_read(p) || !(p->record.flags & BOX_IS_FINAL))
 			return false;
@@ -298,6 +312,10 @@ static void adopt_try(struct keeper *k)
 void link_judge(struct keeper *k)
 {
 	link_hang_up(k);
+	if (k->spare) {
+		spares_lost(k);
+		return;
+	}
 	if (link_take_final(k))
 		return;
 	if (!box_held(k)) {
@@ -312,10 +330,11 @@ void link_judge(struct keeper *k)
 
 int link_adopt(struct engine *e, struct process *p, struct sandbox *s, struct err *err)
 {
-	struct keeper *k = link_new(e, p, s);
+	struct keeper *k = link_new(e, p ? &p->id : &s->id, p ? ID_PROCESS : ID_SANDBOX);
 
 	if (!k)
 		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "cannot adopt");
+	link_bind(k, p, s);
 	k->state = LINK_ADOPTING;
 	k->counted = true;
 	e->adopting++;
@@ -367,98 +386,4 @@ static void on_timer(struct timer *t)
 		say(LOG_LEVEL_WARNING, "%s: its keeper is ended", link_name(k, name));
 		link_wake(k, SIGKILL);
 	}
-}
-
-/* --- launching --- */
-
-void link_launched(struct keeper *k, int32_t pid, int pidfd)
-{
-	k->pid = pid;
-	if (k->sock < 0) {
-		(void)close(pidfd);
-		link_judge(k);
-		return;
-	}
-	if (k->pidfd < 0 && (k->sandbox || k->process->backend == BACKEND_HOST)) {
-		k->pidfd = pidfd;
-		/* It may have started before we were told who it is. */
-		if (k->process && k->state == LINK_STARTED && k->process->timeout_ns > 0)
-			link_arm_deadline(k,
-					  k->process->timeout_ns + k->process->grace_ns);
-	} else {
-		(void)close(pidfd);
-	}
-	if (k->sandbox && k->state == LINK_PREPARED)
-		link_holder_ready(k);
-}
-
-void link_orphaned(struct keeper *k)
-{
-	/* Who a holder is, its own socket in the state directory tells as well. */
-	if (k->sock < 0 || (k->sandbox && k->pidfd < 0))
-		link_judge(k);
-}
-
-void link_launch_failed(struct keeper *k, const struct err *why)
-{
-	struct err e = *why;
-
-	e.stage[sizeof(e.stage) - 1] = '\0';
-	e.msg[sizeof(e.msg) - 1] = '\0';
-	if (e.code <= ERR_OK || e.code >= ERR_MAX_)
-		e.code = ERR_INTERNAL;
-	link_fail(k, &e);
-}
-
-static int order(struct engine *e, struct keeper *k)
-{
-	int pair[2];
-	int r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) <
-	    0)
-		return -errno;
-	k->sock = pair[0];
-	k->far_fd = pair[1];
-	r = watch_init(&k->watch, &e->loop, k->sock, WATCH_READ, link_on_readable);
-	if (r < 0)
-		return r;
-	if (k->join && k->join->state == SANDBOX_STARTING)
-		list_append(&k->join->orders, &k->launch);
-	else
-		list_append(&e->orders, &k->launch);
-	return 0;
-}
-
-void world_launch(struct world *w, const struct launch_order *o)
-{
-	struct engine *e = engine_of(w);
-	struct keeper *k = link_new(e, o->process, o->holder);
-	struct err err;
-	int r = -ENOMEM;
-
-	if (k) {
-		k->prepare_fd = o->prepare_fd;
-		k->commit_fd = o->commit_fd;
-		k->box_fd = o->box_fd;
-		k->stdin_fd = o->stdin_fd;
-		k->join = o->sandbox;
-		r = order(e, k);
-		if (r == 0)
-			return;
-	}
-	(void)err_set(&err, ERR_UNAVAILABLE, "launch", -r, "cannot reach a new keeper");
-	if (k) {
-		link_fail(k, &err);
-		return;
-	}
-	for (size_t i = 0; i < 4; i++) {
-		int fd = (const int[]){ o->prepare_fd, o->commit_fd, o->box_fd,
-					o->stdin_fd }[i];
-
-		if (fd >= 0)
-			(void)close(fd);
-	}
-	if (o->process)
-		facts_failed(e, o->process, &err);
 }

@@ -49,8 +49,11 @@ struct keeper {
 	struct list all;
 	struct list launch; /* in the engine's orders, or the launcher's lists */
 	struct engine *e;
-	struct process *process; /* one of the two */
+	struct process *process; /* one of the two, or none of a spare */
 	struct sandbox *sandbox;
+	bool spare;	     /* spares.h */
+	struct shelf *shelf; /* where it stands, unless it was dismissed */
+	struct list shelved;
 	struct id id;
 	char kind; /* ID_PROCESS, ID_SANDBOX */
 	enum link_state state;
@@ -72,7 +75,8 @@ struct keeper {
 	bool watching;
 	uint64_t watch_at[BOX_STREAMS];
 
-	/* Until it is launched. */
+	/* Until it is launched; of a spare that was taken, until it is committed. */
+	bool held; /* messages wait for the commit */
 	int prepare_fd, commit_fd, box_fd, stdin_fd, far_fd;
 	struct sandbox *join;
 };
@@ -86,6 +90,18 @@ void link_orphaned(struct keeper *k);
 void link_fail(struct keeper *k, const struct err *why);
 /* The descriptors of the order are with the launcher now. */
 void link_sent(struct keeper *k);
+
+/*
+ * One ahead of need (spares.h), or NULL. The descriptors of o are taken. It stands
+ * once launcher and keeper have said so; link_commit() makes it the command's that
+ * world_launch() gave it to. link_dismiss(): it is told to end, and does; false: it
+ * was not there yet, and there is nothing to wait for.
+ */
+struct keeper *link_spare(struct engine *e, const struct id *id,
+			  const struct launch_order *o);
+bool link_stands(const struct keeper *k);
+void link_commit(struct keeper *k);
+bool link_dismiss(struct keeper *k);
 
 /* Asks a holder to end; what becomes of it comes as for any keeper. */
 void link_end_holder(struct sandbox *s);

@@ -285,6 +285,7 @@ static void init(struct engine *e, const struct options *o)
 	list_init(&e->dead_links);
 	list_init(&e->peers);
 	list_init(&e->dead_peers);
+	spares_init(&e->spares);
 }
 
 static int open_journal(struct engine *e, struct err *err)
@@ -370,8 +371,9 @@ static void stop(struct engine *e)
 		if (journal_commit(e->world.journal, &err) < 0)
 			log_error("the journal cannot be written: %s", err.msg);
 		examine_fini(e);
-		chores_fini(e);
+		spares_fini(e);
 		close_links(e);
+		chores_fini(e);
 		sandboxes_stop(e);
 		registry_fini(&e->world.processes);
 		sandboxes_fini(&e->world.sandboxes);

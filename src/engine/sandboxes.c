@@ -10,6 +10,7 @@
 #include "link.h"
 #include "peer.h"
 #include "say.h"
+#include "spares.h"
 
 struct sandbox_timer {
 	struct timer t;
@@ -104,11 +105,13 @@ void sandbox_step(struct world *w, struct sandbox *s)
 		arm(e, s);
 		return;
 	case SANDBOX_ENDING:
-		if (s->n_live == 0)
+		spares_drop(e, s);
+		if (s->n_live == 0 && !spares_join(e, s))
 			link_end_holder(s);
 		return;
 	case SANDBOX_GONE:
 	case SANDBOX_LOST:
+		spares_drop(e, s);
 		fail_orders(s);
 		return;
 	}
@@ -196,7 +199,8 @@ void sandboxes_tell(struct engine *e)
 			continue;
 		s->news = false;
 		sandbox_tell(s);
-		if (is_over(s) && s->n_live == 0 && list_empty(&s->waiters))
+		if (is_over(s) && s->n_live == 0 && !spares_join(e, s) &&
+		    list_empty(&s->waiters))
 			drop(e, s);
 	}
 }

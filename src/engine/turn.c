@@ -10,6 +10,7 @@
 #include "peer.h"
 #include "sandboxes.h"
 #include "say.h"
+#include "spares.h"
 
 static void save_news(struct engine *e)
 {
@@ -66,10 +67,13 @@ static bool launch(struct engine *e)
 	bool any = !list_empty(&e->orders);
 
 	while (!list_empty(&e->orders)) {
-		struct list *o = e->orders.next;
+		struct keeper *k = container_of(e->orders.next, struct keeper, launch);
 
-		list_remove(o);
-		list_append(&e->launcher.queue, o);
+		list_remove(&k->launch);
+		if (k->held)
+			link_commit(k);
+		else
+			list_append(&e->launcher.queue, &k->launch);
 	}
 	launcher_flush(e);
 	return any;
@@ -108,9 +112,11 @@ void turn_end(void *engine)
 	links_reap(e);
 	registry_reap(&e->world.processes);
 	sandboxes_reap(&e->world.sandboxes);
-	/* The next box is made while the launcher works. */
-	if (launched)
+	/* What the next one will need is made while this one begins. */
+	if (launched) {
+		spares_fill(e);
 		(void)stock_chore(&e->stock, 0);
+	}
 	/* What the last steps brought about is for the next turn. */
 	if (journal_dirty(e->world.journal) || !list_empty(&e->orders) ||
 	    !list_empty(&e->world.processes.told) || !list_empty(&e->dead_peers))

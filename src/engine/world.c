@@ -64,5 +64,6 @@ void world_facts(const struct world *w, struct engine_facts *ret)
 		.turns = e->loop.turns,
 		.memory_bytes = resident(),
 		.wal_pages = journal_wal_pages(w->journal),
+		.prepared = spares_standing(e),
 	};
 }

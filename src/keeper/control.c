@@ -210,6 +210,11 @@ void control_accept(struct keeper *k)
 
 	if (fd < 0)
 		return;
+	/* Only who made it can commit it, and it ends with him. */
+	if (k->life == LIFE_PREPARED) {
+		(void)close(fd);
+		return;
+	}
 	/* The newest engine is the one that lives. */
 	if (k->control >= 0) {
 		(void)close(k->control);
@@ -292,6 +297,7 @@ static void take_commit(struct keeper *k, const struct keeper_msg *m, int *fds, 
 			k->given->fd[slots[i]] = fds[next];
 			fds[next++] = -1;
 		}
+	k->born_ns = clock_mono();
 	life_event(k, EV_COMMIT);
 }
 

@@ -117,10 +117,21 @@ void world_box_drop(struct world *w, const struct id *id, char kind, int fd);
 /* The file goes when there is time. */
 void world_box_unlink(struct world *w, const struct id *id, char kind);
 
+/*
+ * A keeper that stands ready, prepared by this very plan and in this sandbox (NULL:
+ * a fresh one), with a box of the default size: *ret_id is its id. NULL if there is
+ * none. It stays where it is until world_launch() gives it to a command, or
+ * world_spare_drop() ends it.
+ */
+struct keeper *world_spare(struct world *w, const struct plan_builder *plan,
+			   struct sandbox *join, struct id *ret_id);
+void world_spare_drop(struct world *w, struct keeper *k);
+
 /* Starts after the commit of this turn. All descriptors are taken, also on failure. */
 struct launch_order {
 	struct process *process; /* or, for a holder: */
 	struct sandbox *holder;
+	struct keeper *spare;			     /* then no prepare_fd, no box_fd */
 	struct sandbox *sandbox;		     /* to join, or NULL */
 	int prepare_fd, commit_fd, box_fd, stdin_fd; /* -1 = none */
 };
@@ -174,5 +185,6 @@ struct engine_facts {
 	uint64_t stall_max_ns, turns;
 	uint64_t memory_bytes;
 	int wal_pages;
+	unsigned int prepared; /* keepers ahead of need */
 };
 void world_facts(const struct world *w, struct engine_facts *ret);

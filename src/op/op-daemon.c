@@ -39,6 +39,7 @@ static void set_facts(json_t *o, const struct world *w)
 	set(o, "turns", json_integer((json_int_t)f.turns));
 	set(o, "memory_bytes", json_integer((json_int_t)f.memory_bytes));
 	set(o, "wal_pages", json_integer(f.wal_pages));
+	set(o, "prepared_keepers", json_integer(f.prepared));
 }
 
 /* {"user_namespaces": true, "landlock": "why it is not there"} */

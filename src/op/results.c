@@ -324,6 +324,8 @@ const struct result_field result_status[] = {
 	{ "loop_stall_max_ms", "number", NULL, NULL, "Longest turn of its loop." },
 	{ "memory_bytes", "integer|null", NULL, NULL, "Resident memory of the engine." },
 	{ "wal_pages", "integer|null", NULL, NULL, "Pages in the journal's log." },
+	{ "prepared_keepers", "integer", NULL, NULL,
+	  "Keepers that stand ready for commands like earlier ones; at most 8." },
 	{ "live", "integer", NULL, NULL, "Commands whose tree is not empty." },
 	{ "live_max", "integer", NULL, NULL, "How many of those there may be." },
 	{ "sandboxes", "integer", NULL, NULL, "Named sandboxes." },

@@ -31,6 +31,7 @@ struct pending {
 	struct id id;
 	char trace_id[33];
 	char *spec;
+	struct keeper *spare; /* instead of box_fd and prepare_fd */
 	int box_fd, prepare_fd, commit_fd, stdin_fd;
 };
 
@@ -286,8 +287,23 @@ static void fill_spec(const struct start_params *q, const char *trace_id,
 	start_limits(&q->limits, &ret->limits);
 }
 
-static int make_plan(struct call *c, const struct start_params *q, struct pending *p,
-		     struct err *err)
+/* Who will record it: a keeper that stands ready for it, or a box for a new one. */
+static int find_recorder(struct call *c, const struct start_params *q, struct pending *p,
+			 struct err *err)
+{
+	if (q->ring_bytes == BOX_RING_DEFAULT)
+		p->spare =
+			world_spare(c->world, &p->compiled.prepare, p->sandbox, &p->id);
+	if (p->spare)
+		return 0;
+	return world_box(c->world,
+			 q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2,
+			 q->ring_bytes, ID_PROCESS, &p->id, &p->box_fd, err);
+}
+
+/* dry: nothing is taken, and the id is none. */
+static int make_plan(struct call *c, const struct start_params *q, bool dry,
+		     struct pending *p, struct err *err)
 {
 	struct session *s = c->session;
 	struct command_spec spec;
@@ -311,7 +327,10 @@ static int make_plan(struct call *c, const struct start_params *q, struct pendin
 	else if ((r = new_trace_id(p->trace_id, err)) < 0)
 		return r;
 	fill_spec(q, p->trace_id, &spec);
-	return compile(&a, &p->compiled, err);
+	r = compile_prepare(&a, &p->compiled, err);
+	if (r == 0 && !dry)
+		r = find_recorder(c, q, p, err);
+	return r < 0 ? r : compile_commit(&a, &p->compiled, err);
 }
 
 int start_check(struct call *c, const struct start_params *q,
@@ -326,7 +345,7 @@ int start_check(struct call *c, const struct start_params *q,
 	if (r == 0)
 		r = registry_admit(&c->world->processes, err);
 	if (r == 0)
-		r = make_plan(c, q, &p, err);
+		r = make_plan(c, q, true, &p, err);
 	if (r < 0)
 		return r;
 	*ret_profile = p.profile;
@@ -501,7 +520,7 @@ static void forget(struct call *c, struct process *p)
 
 static int seal(struct pending *p, struct err *err)
 {
-	int r = plan_seal(&p->compiled.prepare, &p->prepare_fd, err);
+	int r = p->spare ? 0 : plan_seal(&p->compiled.prepare, &p->prepare_fd, err);
 
 	return r < 0 ? r : plan_seal(&p->compiled.commit, &p->commit_fd, err);
 }
@@ -519,11 +538,7 @@ static int prepare(struct call *c, struct start_params *q, struct pending *p,
 	if (r == 0)
 		r = make_stdin(c, q, &p->stdin_fd, err);
 	if (r == 0)
-		r = world_box(c->world,
-			      q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2,
-			      q->ring_bytes, ID_PROCESS, &p->id, &p->box_fd, err);
-	if (r == 0)
-		r = make_plan(c, q, p, err);
+		r = make_plan(c, q, false, p, err);
 	if (r == 0)
 		r = seal(p, err);
 	if (r < 0)
@@ -561,6 +576,9 @@ int start_command(struct call *c, struct start_params *q, struct process **ret,
 		r = write_intent(c, p, &key, err);
 		if (r < 0)
 			forget(c, p);
+		/* Its id may have come to be known. */
+		if (r < 0 && n.spare)
+			world_spare_drop(c->world, n.spare);
 	}
 	if (r < 0) {
 		if (n.box_fd >= 0)
@@ -571,6 +589,7 @@ int start_command(struct call *c, struct start_params *q, struct process **ret,
 	world_launch(c->world, &(struct launch_order){
 				       .process = p,
 				       .sandbox = n.sandbox,
+				       .spare = n.spare,
 				       .prepare_fd = TAKE_FD(n.prepare_fd),
 				       .commit_fd = TAKE_FD(n.commit_fd),
 				       .box_fd = TAKE_FD(n.box_fd),

@@ -101,15 +101,25 @@ uint64_t plan_hash(const struct plan_builder *b)
 	return h;
 }
 
-int plan_seal(struct plan_builder *b, int *ret_fd, struct err *err)
+void plan_finish(struct plan_builder *b)
 {
-	CLEANUP(close) int fd = -1;
 	struct plan_head head = { PLAN_MAGIC, PLAN_VERSION, b->part, 0 };
-	int r;
 
 	if (b->buf.len == 0)
 		buf_add(&b->buf, &head, sizeof(head));
 	pad(&b->buf);
+	if (!buf_ok(&b->buf) || b->buf.len > PLAN_MAX)
+		return;
+	head.size = (uint32_t)b->buf.len;
+	memcpy(b->buf.data, &head, sizeof(head));
+}
+
+int plan_seal(struct plan_builder *b, int *ret_fd, struct err *err)
+{
+	CLEANUP(close) int fd = -1;
+	int r;
+
+	plan_finish(b);
 	if (!buf_ok(&b->buf))
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM,
 			       "cannot build the plan");
@@ -119,9 +129,6 @@ int plan_seal(struct plan_builder *b, int *ret_fd, struct err *err)
 			"the command, its arguments and its environment take %zu bytes; "
 			"allowed are %zu",
 			b->buf.len, PLAN_MAX);
-	head.size = (uint32_t)b->buf.len;
-	memcpy(b->buf.data, &head, sizeof(head));
-
 	fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return err_set(err, ERR_UNAVAILABLE, "plan", errno, "memfd_create");

@@ -220,7 +220,10 @@ void plan_builder_fini(struct plan_builder *b);
 void plan_add(struct plan_builder *b, enum plan_step_type type, const void *fixed,
 	      size_t len);
 void plan_add_text(struct plan_builder *b, const char *text);
-/* A sealed memfd with the whole plan. ERR_INVALID_INPUT if it is larger than PLAN_MAX. */
+/* Nothing more is added: equal plans are now equal bytes. */
+void plan_finish(struct plan_builder *b);
+/* Finished if it was not yet. A sealed memfd with the whole plan. ERR_INVALID_INPUT if it
+ * is larger than PLAN_MAX. */
 int plan_seal(struct plan_builder *b, int *ret_fd, struct err *err);
 /* FNV-1a of the steps, for isolation.plan_hash and to recognise equal plans. */
 uint64_t plan_hash(const struct plan_builder *b);
