@@ -166,10 +166,11 @@ def test_one_that_dies_as_it_is_taken_is_told(engine, client, ready, backend):
         pytest.skip("native: covered by host; the engine's part is the same")
     for pid in ready:
         os.kill(pid, signal.SIGSTOP)
-    r = client.start("echo", "never")
+    call = client.begin("process.run", {"argv": ["echo", "never"]})
+    client.call("daemon.status")  # by now it has been given away
     for pid in ready:
         os.kill(pid, signal.SIGKILL)
-    done = client.wait(r["id"])
+    done = client.end(call)
     assert done["reason"] == "start_failed" and done["exit_code"] is None, dict(done)
     assert client.run("echo", "on").out == b"on\n"
     assert engine.running()
