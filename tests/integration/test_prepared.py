@@ -170,8 +170,9 @@ def test_one_that_dies_as_it_is_taken_is_told(engine, client, ready, backend):
     client.call("daemon.status")  # by now it has been given away
     for pid in ready:
         os.kill(pid, signal.SIGKILL)
-    done = client.end(call)
-    assert done["reason"] == "start_failed" and done["exit_code"] is None, dict(done)
+    with pytest.raises(wire.Refused) as refused:
+        client.end(call)
+    assert refused.value.code == "unavailable" and "not started" in str(refused.value)
     assert client.run("echo", "on").out == b"on\n"
     assert engine.running()
 
