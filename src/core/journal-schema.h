@@ -10,6 +10,8 @@
  * a chain that proves the order; they are NULL now.
  */
 
+#include "journal.h"
+
 static const char journal_schema[] =
 	"CREATE TABLE principals ("
 	" uid INTEGER PRIMARY KEY, name TEXT NOT NULL, first_seen INTEGER NOT NULL);"
@@ -41,8 +43,12 @@ static const char journal_schema[] =
 	" seq INTEGER PRIMARY KEY, wall INTEGER NOT NULL, kind TEXT NOT NULL,"
 	" actor INTEGER NOT NULL, operation TEXT, subject TEXT, decision TEXT, detail "
 	"TEXT,"
-	" prev_hash BLOB, hash BLOB);"
-	"CREATE INDEX events_age ON events (wall);";
+	" prev_hash BLOB, hash BLOB);";
+
+/* From the schema of that number to the next one. */
+static const char *const journal_steps[JOURNAL_SCHEMA] = {
+	[1] = "DROP INDEX events_age;",
+};
 
 #define PROCESS_COLUMNS                                                                  \
 	"id, uid, sandbox, boot_id, streams, ring_bytes, created_wall, created_boot, "   \
@@ -134,10 +140,15 @@ static const char *const journal_queries[Q_MAX_] = {
 		"DELETE FROM calls WHERE (uid, key) IN (SELECT uid, key FROM calls"
 		" WHERE wall < max(?2, coalesce((SELECT wall FROM calls"
 		" ORDER BY wall DESC LIMIT 1 OFFSET ?1 - 1), 0)) ORDER BY wall LIMIT ?3)",
-	/* The newest stays, whatever its age: no number is ever used again. */
+	/*
+	 * In the order of their numbers, which is that of the trail: what is kept
+	 * keeps all that follows it. Only the oldest ?3 are looked at, and the newest
+	 * stays, whatever its age: no number is ever used again.
+	 */
 	[Q_TRIM_EVENTS] =
-		"DELETE FROM events WHERE seq IN (SELECT seq FROM events"
-		" WHERE seq < (SELECT max(seq) FROM events)"
-		" AND wall < max(?2, coalesce((SELECT wall FROM events"
-		" ORDER BY wall DESC LIMIT 1 OFFSET ?1 - 1), 0)) ORDER BY wall LIMIT ?3)",
+		"WITH oldest AS (SELECT seq, wall FROM events"
+		" WHERE seq < (SELECT max(seq) FROM events) ORDER BY seq LIMIT ?3)"
+		" DELETE FROM events WHERE seq IN (SELECT seq FROM oldest)"
+		" AND seq < coalesce((SELECT min(seq) FROM oldest WHERE wall >= ?2"
+		" AND seq > (SELECT max(seq) FROM events) - ?1), 9223372036854775807)",
 };

@@ -294,6 +294,20 @@ static int create(struct journal *j, struct err *err)
 	return exec(j, sql.data, "create", err);
 }
 
+/* In one transaction too: it is of one version or of the other. */
+static int upgrade(struct journal *j, int version, struct err *err)
+{
+	CLEANUP(buf_fini) struct buf sql = { 0 };
+
+	buf_adds(&sql, "BEGIN IMMEDIATE;");
+	for (int v = version; v < JOURNAL_SCHEMA; v++)
+		buf_adds(&sql, journal_steps[v]);
+	buf_addf(&sql, "PRAGMA user_version=%d; COMMIT;", JOURNAL_SCHEMA);
+	if (!buf_ok(&sql))
+		return err_set(err, ERR_UNAVAILABLE, "journal", ENOMEM, "upgrade");
+	return exec(j, sql.data, "upgrade", err);
+}
+
 static int check_schema(struct journal *j, struct err *err)
 {
 	sqlite3_int64 version = 0, app = 0, tables = 0;
@@ -312,6 +326,8 @@ static int check_schema(struct journal *j, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE, "journal", 0,
 			       "%s is a database of another program; move it aside",
 			       j->path);
+	if (version >= 1 && version < JOURNAL_SCHEMA)
+		return upgrade(j, (int)version, err);
 	if (version != JOURNAL_SCHEMA)
 		return err_set(err, ERR_UNAVAILABLE, "journal", 0,
 			       "the journal %s has version %lld, and this program knows "

@@ -10,7 +10,8 @@
  * of its turn is kept, and journal_commit() says so as well.
  *
  * A full disk, a locked or damaged file come back as ERR_UNAVAILABLE with what
- * to do. A damaged journal is never replaced by an empty one.
+ * to do. A damaged journal is never replaced by an empty one; one of an older
+ * schema is brought up to this one when it is opened.
  *
  * The WAL is never checkpointed by the writer, whose loop must not wait for a
  * disk: once journal_wal_pages() is large, another process is to run
@@ -28,7 +29,7 @@
 #include "../base/id.h"
 #include "principal.h"
 
-#define JOURNAL_SCHEMA 1
+#define JOURNAL_SCHEMA 2
 #define JOURNAL_CHECKPOINT_PAGES 1000 /* of 4 KiB: when to checkpoint */
 #define JOURNAL_KEY_MAX 200	      /* bytes of an idempotency key */
 #define JOURNAL_TEXT_MAX ((size_t)8 << 20)

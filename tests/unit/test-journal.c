@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "../../src/base/buf.h"
 #include "../../src/base/fd.h"
@@ -471,6 +472,106 @@ static void test_trimming_keeps_the_living_and_the_newest(void **state)
 	journal_close(j);
 }
 
+/* Straight into the file, as somebody else. */
+static void sql(const char *text)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static int number_of(const char *query)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	int n;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int(st, 0);
+	(void)sqlite3_finalize(st);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return n;
+}
+
+/* How many events are left, which must be the last ones. */
+static int trim_events(struct journal *j, uint64_t rows, uint64_t since)
+{
+	const struct journal_keep keep = { .rows = rows,
+					   .since_wall_ns = since,
+					   .batch = 7 };
+	bool more = true;
+	int left;
+
+	for (int turns = 0; more; turns++) {
+		assert_int_equal(journal_trim(j, &keep, &more, NULL), 0);
+		assert_int_equal(journal_commit(j, NULL), 0);
+		assert_true(turns < 20);
+	}
+	left = number_of("SELECT count(*) FROM events");
+	assert_int_equal(number_of("SELECT max(seq) - min(seq) + 1 FROM events"), left);
+	assert_int_equal(number_of("SELECT max(seq) FROM events"), 60);
+	return left;
+}
+
+/* The clock is set back after the 20th, and again after the 40th. */
+static void test_events_are_trimmed_in_the_order_they_were_written(void **state)
+{
+	struct journal *j = open_journal();
+
+	(void)state;
+	for (unsigned int i = 1; i <= 60; i++) {
+		struct journal_event e = { .kind = "call",
+					   .wall_ns = (i - 1) % 20 + 100 };
+
+		assert_int_equal(journal_event(j, &e, NULL), 0);
+	}
+	assert_int_equal(journal_commit(j, NULL), 0);
+	assert_int_equal(trim_events(j, 1000, 100), 60);
+	assert_int_equal(trim_events(j, 1000, 105), 55);
+	/* The 20th is young enough, and holds the older ones behind it. */
+	assert_int_equal(trim_events(j, 1000, 119), 41);
+	assert_int_equal(trim_events(j, 30, 100), 30);
+	assert_int_equal(trim_events(j, 30, 110), 30);
+	assert_int_equal(trim_events(j, 1000, 200), 1);
+	assert_int_equal(trim_events(j, 0, 0), 1);
+	journal_close(j);
+}
+
+static void test_a_journal_of_the_first_schema_is_brought_up(void **state)
+{
+	struct journal *j = open_journal();
+	struct journal_event e = { .wall_ns = 1, .kind = "call" };
+	struct seen s = { .count = 0 };
+
+	(void)state;
+	add(j, 1);
+	assert_int_equal(journal_event(j, &e, NULL), 0);
+	assert_int_equal(journal_commit(j, NULL), 0);
+	journal_close(j);
+	sql("CREATE INDEX events_age ON events (wall); PRAGMA user_version=1");
+
+	for (int i = 0; i < 2; i++) {
+		j = open_journal();
+		assert_int_equal(number_of("PRAGMA user_version"), JOURNAL_SCHEMA);
+		assert_int_equal(number_of("SELECT count(*) FROM sqlite_schema"
+					   " WHERE name = 'events_age'"),
+				 0);
+		assert_int_equal(journal_event(j, &e, NULL), 0);
+		add(j, 2 + (unsigned int)i);
+		assert_int_equal(journal_commit(j, NULL), 0);
+		journal_close(j);
+	}
+	j = open_journal();
+	assert_int_equal(number_of("SELECT count(*) FROM events"), 3);
+	assert_int_equal(journal_each_alive(j, see, &s, NULL), 0);
+	assert_int_equal(s.count, 3);
+	journal_close(j);
+}
+
 static void test_old_idempotency_keys_are_forgotten(void **state)
 {
 	struct journal *j = open_journal();
@@ -645,7 +746,7 @@ static void test_a_journal_of_the_future_is_refused(void **state)
 	assert_int_equal(fd_pwrite_all(fd, version, sizeof(version), 60), 0);
 	(void)close(fd);
 	assert_int_equal(journal_open(&j, path, NULL, &err), -ERR_UNAVAILABLE);
-	assert_non_null(strstr(err.msg, "version 2"));
+	assert_non_null(strstr(err.msg, "version 3"));
 }
 
 static void test_a_link_is_no_journal(void **state)
@@ -693,6 +794,8 @@ int main(void)
 		T(test_sandboxes_live_until_their_outcome),
 		T(test_events_and_principals_are_written),
 		T(test_trimming_keeps_the_living_and_the_newest),
+		T(test_events_are_trimmed_in_the_order_they_were_written),
+		T(test_a_journal_of_the_first_schema_is_brought_up),
 		T(test_old_idempotency_keys_are_forgotten),
 		T(test_another_process_empties_the_wal),
 		T(test_a_full_disk_fails_the_whole_turn_and_no_more),
