@@ -37,6 +37,9 @@ struct journal {
 	bool open;	   /* a transaction is */
 	struct err failed; /* why this turn cannot be committed */
 	int wal_pages;
+	/* Whose name is known to be there: commands come from few. */
+	bool has_principal;
+	uid_t principal;
 };
 
 /* The statement is free again, and holds no pointer into the caller's memory. */
@@ -99,6 +102,7 @@ static int give_up(struct journal *j, int rc, const char *what, struct err *err)
 	if (!sqlite3_get_autocommit(j->db))
 		(void)sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
 	j->open = false;
+	j->has_principal = false;
 	if (err)
 		*err = j->failed;
 	return r;
@@ -885,13 +889,20 @@ int journal_principal(struct journal *j, const struct principal *p, uint64_t wal
 	CLEANUP(done) sqlite3_stmt *st = NULL;
 	int r;
 
+	if (j->has_principal && j->principal == p->uid)
+		return 0;
 	r = query_write(j, Q_PRINCIPAL, &st, err);
 	if (r < 0)
 		return r;
 	bind_u64(st, 1, p->uid);
 	bind_text(st, 2, p->name);
 	bind_u64(st, 3, wall_ns);
-	return write_step(j, st, "principal", NULL, err);
+	r = write_step(j, st, "principal", NULL, err);
+	if (r < 0)
+		return r;
+	j->has_principal = true;
+	j->principal = p->uid;
+	return 0;
 }
 
 static int trim(struct journal *j, enum journal_query q, const struct journal_keep *keep,

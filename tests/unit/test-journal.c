@@ -411,6 +411,31 @@ static void test_sandboxes_live_until_their_outcome(void **state)
 	journal_close(j);
 }
 
+/* Straight into the file, as somebody else. */
+static void sql(const char *text)
+{
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static int number_of(const char *query)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	int n;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int(st, 0);
+	(void)sqlite3_finalize(st);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return n;
+}
+
 static void test_events_and_principals_are_written(void **state)
 {
 	struct journal *j = open_journal();
@@ -423,7 +448,13 @@ static void test_events_and_principals_are_written(void **state)
 	assert_int_equal(journal_event(j, &e, NULL), -ERR_INTERNAL);
 	assert_int_equal(journal_principal(j, &who, 1, NULL), 0);
 	assert_int_equal(journal_principal(j, &who, 2, NULL), 0);
+	who.uid = 6;
+	assert_int_equal(journal_principal(j, &who, 3, NULL), 0);
+	who.uid = 5;
+	assert_int_equal(journal_principal(j, &who, 4, NULL), 0);
 	assert_int_equal(journal_commit(j, NULL), 0);
+	assert_int_equal(number_of("SELECT count(*) FROM principals"), 2);
+	assert_int_equal(number_of("SELECT sum(first_seen) FROM principals"), 4);
 	journal_close(j);
 }
 
@@ -470,31 +501,6 @@ static void test_trimming_keeps_the_living_and_the_newest(void **state)
 	assert_int_equal(journal_each_alive(j, see, &s, NULL), 0);
 	assert_int_equal(s.count, 2);
 	journal_close(j);
-}
-
-/* Straight into the file, as somebody else. */
-static void sql(const char *text)
-{
-	sqlite3 *db = NULL;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-}
-
-static int number_of(const char *query)
-{
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = NULL;
-	int n;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	n = sqlite3_column_int(st, 0);
-	(void)sqlite3_finalize(st);
-	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-	return n;
 }
 
 /* How many events are left, which must be the last ones. */
@@ -623,6 +629,7 @@ static void test_a_full_disk_fails_the_whole_turn_and_no_more(void **state)
 {
 	struct journal *j = open_journal();
 	struct rlimit old, small;
+	struct principal who = { .refs = 1, .uid = 5, .name = dir };
 	struct journal_process p = process(2);
 	CLEANUP(free) char *big = calloc(1, 1 << 20);
 	struct seen s = { .count = 0 };
@@ -641,6 +648,7 @@ static void test_a_full_disk_fails_the_whole_turn_and_no_more(void **state)
 	small = (struct rlimit){ 256 << 10, old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	add(j, 3);
+	assert_int_equal(journal_principal(j, &who, 1, NULL), 0);
 	p.spec = big;
 	r = journal_intent(j, &p, &err);
 	if (r == 0)
@@ -654,7 +662,9 @@ static void test_a_full_disk_fails_the_whole_turn_and_no_more(void **state)
 	/* And with room again it goes on. */
 	assert_false(journal_dirty(j));
 	add(j, 4);
+	assert_int_equal(journal_principal(j, &who, 2, NULL), 0);
 	assert_int_equal(journal_commit(j, NULL), 0);
+	assert_int_equal(number_of("SELECT first_seen FROM principals"), 2);
 	assert_int_equal(journal_each_alive(j, see, &s, NULL), 0);
 	assert_int_equal(s.count, 2);
 	assert_int_equal(s.n[0], 1);
