@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../base/macro.h"
+#include "../wire/json.h"
 
 /* Ids are random: any of their bytes are a hash. */
 static size_t id_bucket(const struct id *id)
@@ -36,6 +37,7 @@ static void process_free(struct process *p)
 {
 	principal_unref(p->owner);
 	free(p->spec);
+	json_decref(p->asked);
 	free(p->label);
 	free(p->call_id);
 	free(p->profile);
@@ -316,10 +318,17 @@ void process_wait(struct process *p, struct waiter *w,
 
 void waiter_remove(struct waiter *w)
 {
-	if (!w->process)
+	struct process *p = w->process;
+
+	if (!p)
 		return;
 	list_remove(&w->node);
 	w->process = NULL;
+	/* They take twice the room of all the rest: thousands may be idle. */
+	if (list_empty(&p->waiters)) {
+		json_decref(p->asked);
+		p->asked = NULL;
+	}
 }
 
 bool process_wants_output(const struct process *p, uint64_t past[static BOX_STREAMS])

@@ -49,6 +49,7 @@ enum process_news {
 	NEWS_SHUTDOWN = 1 << 8, /* the engine ends, the command runs on */
 };
 
+struct json_t;
 struct process;
 struct sandbox;
 
@@ -94,6 +95,8 @@ struct process {
 	uint64_t ended_mono_ns; /* 0 = something may be alive */
 
 	char *spec; /* opaque text: what was asked for, and the isolation */
+	/* The same as values, until a record takes them or nobody waits; or NULL. */
+	struct json_t *asked;
 	char *label, *call_id, *profile; /* of it; NULL = none */
 	enum backend backend;
 	bool pty;
@@ -154,7 +157,7 @@ struct process_args {
 	struct principal *owner;
 	struct id boot_id;
 	uint64_t created_wall_ns, created_boot_ns;
-	const char *spec, *label, *call_id, *profile; /* copied */
+	const char *spec, *label, *call_id, *profile; /* copied; or NULL */
 };
 
 /* A process in PROCESS_STARTING, counted as live. ERR_CONFLICT for a known id. */

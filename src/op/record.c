@@ -51,7 +51,7 @@ static json_t *number(uint64_t v)
 /* Sets a value that must be made; a failed allocation shows at the end. */
 static void set(json_t *o, const char *key, json_t *value, bool *ok)
 {
-	if (!value || json_object_set_new(o, key, value) < 0)
+	if (!value || json_object_set_new_nocheck(o, key, value) < 0)
 		*ok = false;
 }
 
@@ -104,11 +104,13 @@ json_t *record_isolation(const struct isolation *i)
 
 	for (size_t n = 0; layers && n < i->n; n++) {
 		const struct isolation_layer *l = &i->layer[n];
+		json_t *one = json_object();
 
-		if (json_array_append_new(
-			    layers, json_pack("{s:s, s:s, s:s?}", "name", l->name,
-					      "state", l->applied ? "applied" : "absent",
-					      "why", l->applied ? NULL : l->why)) < 0)
+		set(one, "name", json_string(l->name), &ok);
+		set(one, "state", json_string(l->applied ? "applied" : "absent"), &ok);
+		set(one, "why", l->applied ? json_null() : json_text_or_null(l->why),
+		    &ok);
+		if (json_array_append_new(layers, one) < 0)
 			ok = false;
 	}
 	(void)snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)i->plan_hash);
@@ -140,8 +142,8 @@ static json_t *kept(const struct start_params *q, const struct compiled *c)
 		"consumer", q->consumer);
 }
 
-char *record_spec(const struct start_params *q, const struct compiled *c,
-		  const struct profile *profile, const char *trace_id)
+json_t *record_spec(const struct start_params *q, const struct compiled *c,
+		    const struct profile *profile, const char *trace_id)
 {
 	CLEANUP(json_decref) json_t *o = json_object();
 	bool ok = o != NULL;
@@ -161,7 +163,7 @@ char *record_spec(const struct start_params *q, const struct compiled *c,
 	set(o, "timeout_ms", c->timeout_ms ? number(c->timeout_ms) : json_null(), &ok);
 	set(o, "isolation", record_isolation(&c->isolation), &ok);
 	set(o, "kept", kept(q, c), &ok);
-	return ok ? json_dumps(o, JSON_TEXT) : NULL;
+	return ok ? TAKE_PTR(o) : NULL;
 }
 
 static int dup_key(const json_t *o, const char *key, char **ret)
@@ -185,9 +187,8 @@ static uint64_t uint_of(const json_t *o, const char *key, uint64_t max)
 	return v > 0 ? MIN((uint64_t)v, max) : 0;
 }
 
-int record_recall(struct process *p, struct err *err)
+static int recall(struct process *p, const json_t *o, struct err *err)
 {
-	CLEANUP(json_decref) json_t *o = json_loads(p->spec, 0, NULL);
 	const json_t *k = json_object_get(o, "kept");
 	const char *backend = json_string_value(json_object_get(k, "backend"));
 	const char *capture = json_string_value(json_object_get(o, "capture"));
@@ -213,6 +214,25 @@ int record_recall(struct process *p, struct err *err)
 	p->timeout_ns = uint_of(k, "timeout_ms", REQ_TIMEOUT_MAX_MS) * NS_PER_MS;
 	p->streams = (uint32_t)uint_of(k, "streams", BOX_STREAMS);
 	return 0;
+}
+
+int record_begin(struct process *p, json_t *spec, struct err *err)
+{
+	CLEANUP(json_decref) json_t *o = spec;
+
+	p->spec = json_dumps(o, JSON_TEXT);
+	if (!p->spec)
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
+			       "cannot keep the request");
+	p->asked = TAKE_PTR(o);
+	return recall(p, p->asked, err);
+}
+
+int record_recall(struct process *p, struct err *err)
+{
+	CLEANUP(json_decref) json_t *o = json_loads(p->spec, 0, NULL);
+
+	return recall(p, o, err);
 }
 
 /* --- the half that became of it --- */
@@ -455,7 +475,8 @@ static void set_places(json_t *o, const struct process *p, const struct world *w
 
 json_t *record_json(struct world *w, struct process *p, const struct principal *viewer)
 {
-	CLEANUP(json_decref) json_t *o = json_loads(p->spec, 0, NULL);
+	CLEANUP(json_decref)
+	json_t *o = p->asked ? TAKE_PTR(p->asked) : json_loads(p->spec, 0, NULL);
 	bool ok = json_is_object(o);
 
 	if (!ok)

@@ -6,7 +6,9 @@
  *
  * A record has two halves. What was asked for does not change: it is made once,
  * at start, and kept as text (struct process.spec, and in the journal). What
- * became of it is read from the process and its box whenever somebody asks.
+ * became of it is read from the process and its box whenever somebody asks. The
+ * first record of a command is built on the values that the text was made from
+ * (struct process.asked), as most commands have but one.
  */
 
 #include <jansson.h>
@@ -19,9 +21,12 @@
 
 #define RECORD_COMMAND_MAX 4096 /* bytes of command or argv in a record */
 
-/* The first half, as text; free() it. NULL without memory. */
-char *record_spec(const struct start_params *q, const struct compiled *c,
-		  const struct profile *profile, const char *trace_id);
+/* The first half; new reference. NULL without memory. */
+json_t *record_spec(const struct start_params *q, const struct compiled *c,
+		    const struct profile *profile, const char *trace_id);
+
+/* Makes it the half of a new process. It is consumed, also by a failure. */
+int record_begin(struct process *p, json_t *spec, struct err *err);
 
 /* Takes from p->spec what the engine itself needs again: after a restart. */
 int record_recall(struct process *p, struct err *err);

@@ -30,7 +30,7 @@ struct pending {
 	struct compiled compiled;
 	struct id id;
 	char trace_id[33];
-	char *spec;
+	json_t *spec;
 	struct keeper *spare; /* instead of box_fd and prepare_fd */
 	int box_fd, prepare_fd, commit_fd, stdin_fd;
 };
@@ -45,7 +45,7 @@ static void pending_fini_p(struct pending *p)
 	int fds[] = { p->box_fd, p->prepare_fd, p->commit_fd, p->stdin_fd };
 
 	compiled_fini(&p->compiled);
-	free(p->spec);
+	json_decref(p->spec);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
@@ -478,7 +478,6 @@ static int make_process(struct call *c, const struct start_params *q, struct pen
 		.boot_id = c->world->boot_id,
 		.created_wall_ns = clock_wall(),
 		.created_boot_ns = clock_boot(),
-		.spec = n->spec,
 	};
 	struct process *p;
 	int r;
@@ -486,7 +485,7 @@ static int make_process(struct call *c, const struct start_params *q, struct pen
 	r = process_new(&c->world->processes, &a, &p, err);
 	if (r < 0)
 		return r;
-	r = record_recall(p, err);
+	r = record_begin(p, TAKE_PTR(n->spec), err);
 	if (r < 0) {
 		process_forget(p);
 		return r;
