@@ -58,13 +58,14 @@ static void set(json_t *o, const char *key, json_t *value, bool *ok)
 /* --- the half that was asked for --- */
 
 /* A text that is not longer than max bytes, cut between two characters. */
-static json_t *short_text(const char *text, size_t max)
+static json_t *short_text(const char *text, size_t max, bool *was_cut)
 {
 	CLEANUP(free) char *cut = NULL;
 	size_t len = strlen(text);
 
 	if (len <= max)
 		return json_string(text);
+	*was_cut = true;
 	while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
 		max--;
 	cut = malloc(max + sizeof(CUT));
@@ -75,21 +76,24 @@ static json_t *short_text(const char *text, size_t max)
 	return json_string(cut);
 }
 
-static json_t *short_argv(const struct field_strings *argv)
+static json_t *short_argv(const struct field_strings *argv, bool *was_cut)
 {
 	size_t left = RECORD_COMMAND_MAX;
 	json_t *a = json_array();
 
 	for (size_t i = 0; a && i < argv->n; i++) {
 		size_t len = strlen(argv->v[i]) + 1;
-		json_t *t = left > 0 ? short_text(argv->v[i], left) : json_string(CUT);
+		json_t *t = left > 0 ? short_text(argv->v[i], left, was_cut) :
+				       json_string(CUT);
 
 		if (json_array_append_new(a, t) < 0) {
 			json_decref(a);
 			return NULL;
 		}
-		if (left == 0)
+		if (left == 0) {
+			*was_cut = true;
 			break;
+		}
 		left -= MIN(left, len);
 	}
 	return a;
@@ -127,11 +131,21 @@ static const char *capture_of(const struct start_params *q)
 	return q->has_pty ? "pty" : names[q->capture];
 }
 
-/* What the engine needs again, and nobody else. */
+/* Of the whole command: those that the record may leave out as well. */
+static size_t command_bytes(const struct start_params *q)
+{
+	size_t n = q->command ? strlen(q->command) : 0;
+
+	for (size_t i = 0; i < q->argv.n; i++)
+		n += strlen(q->argv.v[i]) + 1;
+	return n;
+}
+
+/* What the engine or a reader of the journal needs again, and nobody else. */
 static json_t *kept(const struct start_params *q, const struct compiled *c)
 {
 	return json_pack(
-		"{s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:s?}", "backend",
+		"{s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:s?}", "backend",
 		backend_name(c->isolation.backend), "pty", q->has_pty, "combined",
 		q->has_pty || q->capture == REQ_CAPTURE_COMBINED, "stdin_open",
 		q->has_pty || q->stdin_spec.kind == STDIN_OPEN, "disconnect_kill",
@@ -139,19 +153,22 @@ static json_t *kept(const struct start_params *q, const struct compiled *c)
 		(json_int_t)q->grace_ms, "timeout_ms", (json_int_t)c->timeout_ms,
 		"streams",
 		(json_int_t)(q->has_pty || q->capture != REQ_CAPTURE_SEPARATE ? 1 : 2),
-		"consumer", q->consumer);
+		"command_bytes", (json_int_t)command_bytes(q), "consumer", q->consumer);
 }
 
 json_t *record_spec(const struct start_params *q, const struct compiled *c,
 		    const struct profile *profile, const char *trace_id)
 {
 	CLEANUP(json_decref) json_t *o = json_object();
-	bool ok = o != NULL;
+	bool ok = o != NULL, was_cut = false;
 
 	set(o, "label", json_text_or_null(q->label), &ok);
 	set(o, "command",
-	    q->command ? short_text(q->command, RECORD_COMMAND_MAX) : json_null(), &ok);
-	set(o, "argv", q->argv.n > 0 ? short_argv(&q->argv) : json_null(), &ok);
+	    q->command ? short_text(q->command, RECORD_COMMAND_MAX, &was_cut) :
+			 json_null(),
+	    &ok);
+	set(o, "argv", q->argv.n > 0 ? short_argv(&q->argv, &was_cut) : json_null(), &ok);
+	set(o, "command_truncated", json_boolean(was_cut), &ok);
 	set(o, "shell", json_text_or_null(c->shell), &ok);
 	set(o, "cwd", json_text_or_null(c->cwd), &ok);
 	set(o, "profile", json_string(profile->name), &ok);

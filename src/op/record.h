@@ -19,7 +19,8 @@
 #include "call.h"
 #include "request.h"
 
-#define RECORD_COMMAND_MAX 4096 /* bytes of command or argv in a record */
+/* Bytes of command or argv in a record; what is cut ends in "..." and is marked. */
+#define RECORD_COMMAND_MAX 4096
 
 /* The first half; new reference. NULL without memory. */
 json_t *record_spec(const struct start_params *q, const struct compiled *c,

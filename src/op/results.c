@@ -68,6 +68,9 @@ const struct result_field op_record[] = {
 	  "Command line for the shell, if one was given." },
 	{ "argv", "array|null", NULL, NULL,
 	  "Program and arguments, if they were given." },
+	{ "command_truncated", "boolean", NULL, NULL,
+	  "command or argv was too long and is shown cut, with ... where it ends; all of "
+	  "it was run." },
 	{ "shell", "string|null", NULL, NULL, "Shell that ran the command line." },
 	{ "cwd", "string", NULL, NULL, "Directory that it was started in." },
 	{ "profile", "string", NULL, NULL, "Isolation profile." },

@@ -265,17 +265,17 @@ static void test_every_result_field_has_doc_and_type(void **state)
 static void test_the_record_has_all_that_is_promised(void **state)
 {
 	static const char *const promised[] = {
-		"id",		"pid",		"sandbox_pid", "sandbox",
-		"agent",	"label",	"command",     "argv",
-		"shell",	"cwd",		"profile",     "call_id",
-		"trace_id",	"state",	"status",      "reason",
-		"exit_code",	"signal",	"core_dumped", "exited",
-		"closed",	"live",		"started_at",  "ended_at",
-		"duration_ms",	"spawn_ms",	"cpu_ms",      "max_rss_bytes",
-		"cgroup_path",	"capture",	"stdin_open",  "timeout_ms",
-		"stdout_bytes", "stderr_bytes", "stdout_lost", "stderr_lost",
-		"isolation",	"denials",	"start_error", "lingering",
-		"killed_by",	"box",
+		"id",		"pid",		"sandbox_pid",	    "sandbox",
+		"agent",	"label",	"command",	    "argv",
+		"shell",	"cwd",		"profile",	    "call_id",
+		"trace_id",	"state",	"status",	    "reason",
+		"exit_code",	"signal",	"core_dumped",	    "exited",
+		"closed",	"live",		"started_at",	    "ended_at",
+		"duration_ms",	"spawn_ms",	"cpu_ms",	    "max_rss_bytes",
+		"cgroup_path",	"capture",	"stdin_open",	    "timeout_ms",
+		"stdout_bytes", "stderr_bytes", "stdout_lost",	    "stderr_lost",
+		"isolation",	"denials",	"start_error",	    "lingering",
+		"killed_by",	"box",		"command_truncated"
 	};
 
 	(void)state;

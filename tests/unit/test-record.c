@@ -125,6 +125,138 @@ static void test_a_record_does_not_change_what_the_next_one_is_made_of(void **st
 	assert_int_equal(json_object_size(json_object_get(second, "isolation")), 3);
 }
 
+static bool is_truncated(const json_t *record)
+{
+	const json_t *t = json_object_get(record, "command_truncated");
+
+	assert_true(json_is_boolean(t));
+	return json_is_true(t);
+}
+
+/* As the journal has it. */
+static json_int_t whole_length(const struct fixture *f)
+{
+	CLEANUP(json_decref) json_t *spec = json_loads(f->p->spec, 0, NULL);
+
+	return json_integer_value(
+		json_object_get(json_object_get(spec, "kept"), "command_bytes"));
+}
+
+static void test_a_long_command_is_cut_and_says_so(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *command = calloc(1, (100 << 10) + 1);
+	const struct start_params q = { .command = command };
+	CLEANUP(json_decref) json_t *o = NULL;
+	const char *shown;
+
+	assert_non_null(command);
+	memset(command, 'x', 100 << 10);
+	begin(f, &q);
+	o = record(f);
+	assert_true(is_truncated(o));
+	shown = json_string_value(json_object_get(o, "command"));
+	assert_int_equal(strlen(shown), RECORD_COMMAND_MAX + 3);
+	assert_memory_equal(shown, command, RECORD_COMMAND_MAX);
+	assert_string_equal(shown + RECORD_COMMAND_MAX, "...");
+	assert_int_equal(whole_length(f), 100 << 10);
+}
+
+static void test_a_command_that_just_fits_is_whole(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *command = calloc(1, RECORD_COMMAND_MAX + 1);
+	const struct start_params q = { .command = command };
+	CLEANUP(json_decref) json_t *o = NULL;
+
+	assert_non_null(command);
+	memset(command, 'x', RECORD_COMMAND_MAX);
+	begin(f, &q);
+	o = record(f);
+	assert_false(is_truncated(o));
+	assert_string_equal(json_string_value(json_object_get(o, "command")), command);
+	assert_int_equal(whole_length(f), RECORD_COMMAND_MAX);
+}
+
+/* Wherever the cut falls within it, a character is there or is not. */
+static void test_a_character_is_never_cut(void **state)
+{
+	static const char euro[] = "\xe2\x82\xac";
+	CLEANUP(free) char *command = calloc(1, RECORD_COMMAND_MAX + 100);
+
+	(void)state;
+	assert_non_null(command);
+	for (size_t at = RECORD_COMMAND_MAX - 3; at <= RECORD_COMMAND_MAX; at++) {
+		void *another = NULL;
+		const struct start_params q = { .command = command };
+		CLEANUP(json_decref) json_t *o = NULL;
+		struct fixture *f;
+		const char *shown;
+		bool fits = at + 3 <= RECORD_COMMAND_MAX;
+
+		assert_int_equal(setup(&another), 0);
+		f = another;
+		memset(command, 'x', at);
+		memcpy(command + at, euro, 4);
+		memset(command + at + 3, 'y', 10);
+		command[at + 13] = '\0';
+		begin(f, &q);
+		o = record(f);
+		assert_true(is_truncated(o));
+		shown = json_string_value(json_object_get(o, "command"));
+		assert_non_null(shown);
+		assert_int_equal(strlen(shown), at + (fits ? 3 : 0) + 3);
+		assert_memory_equal(shown, command, at + (fits ? 3 : 0));
+		assert_int_equal(whole_length(f), at + 13);
+		assert_int_equal(teardown(&another), 0);
+	}
+}
+
+static void test_of_many_arguments_the_first_are_shown(void **state)
+{
+	struct fixture *f = *state;
+	char *argv[3001], word[] = "word";
+	struct start_params q = { .argv = { argv, 3000 } };
+	CLEANUP(json_decref) json_t *o = NULL;
+	const json_t *shown;
+	size_t n;
+
+	for (size_t i = 0; i < 3000; i++)
+		argv[i] = word;
+	argv[3000] = NULL;
+	begin(f, &q);
+	o = record(f);
+	assert_true(is_truncated(o));
+	shown = json_object_get(o, "argv");
+	n = json_array_size(shown);
+	/* Five bytes each, the last that is shown being cut. */
+	assert_int_equal(n, RECORD_COMMAND_MAX / 5 + 2);
+	assert_string_equal(json_string_value(json_array_get(shown, n - 3)), "word");
+	assert_string_equal(json_string_value(json_array_get(shown, n - 2)), "w...");
+	assert_string_equal(json_string_value(json_array_get(shown, n - 1)), "...");
+	assert_int_equal(whole_length(f), 15000);
+}
+
+static void test_arguments_that_just_fit_are_whole(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *longest = calloc(1, RECORD_COMMAND_MAX);
+	char program[] = "sh";
+	char *argv[] = { program, longest, NULL };
+	const struct start_params q = { .argv = { argv, 2 } };
+	CLEANUP(json_decref) json_t *o = NULL;
+
+	assert_non_null(longest);
+	memset(longest, 'x', RECORD_COMMAND_MAX - 3);
+	begin(f, &q);
+	o = record(f);
+	assert_false(is_truncated(o));
+	assert_int_equal(json_array_size(json_object_get(o, "argv")), 2);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(o, "argv"), 1)),
+		longest);
+}
+
 static void ignore(struct waiter *w, struct process *p, unsigned int news)
 {
 	(void)w;
@@ -158,6 +290,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_first_record_is_like_those_made_of_the_text),
 		TEST(test_a_record_does_not_change_what_the_next_one_is_made_of),
+		TEST(test_a_long_command_is_cut_and_says_so),
+		TEST(test_a_command_that_just_fits_is_whole),
+		TEST(test_a_character_is_never_cut),
+		TEST(test_of_many_arguments_the_first_are_shown),
+		TEST(test_arguments_that_just_fit_are_whole),
 		TEST(test_values_are_kept_only_while_somebody_waits),
 	};
 
