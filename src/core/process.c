@@ -10,6 +10,7 @@
 
 #include "../base/macro.h"
 #include "../wire/json.h"
+#include "states.h"
 
 /* Ids are random: any of their bytes are a hash. */
 static size_t id_bucket(const struct id *id)
@@ -389,9 +390,7 @@ bool process_write_seen(struct process *p, const char *write_id,
 
 const char *process_state_name(enum process_state s)
 {
-	static const char *const names[] = { "starting", "running", "exited", "lost" };
-
-	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "lost";
+	return process_state_names[s];
 }
 
 const char *process_status(const struct process *p)

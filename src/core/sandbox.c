@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../base/macro.h"
+#include "states.h"
 
 void sandboxes_init(struct sandboxes *l)
 {
@@ -148,17 +149,5 @@ void sandbox_drop(struct sandboxes *l, struct sandbox *s)
 
 const char *sandbox_state_name(enum sandbox_state s)
 {
-	switch (s) {
-	case SANDBOX_STARTING:
-		return "starting";
-	case SANDBOX_RUNNING:
-		return "running";
-	case SANDBOX_ENDING:
-		return "destroying";
-	case SANDBOX_GONE:
-		return "destroyed";
-	case SANDBOX_LOST:
-		break;
-	}
-	return "lost";
+	return sandbox_state_names[s];
 }

@@ -2,9 +2,9 @@
 
 /* What operations answer, and the events. */
 
+#include "../core/states.h"
 #include "tables.h"
 
-static const char *const states[] = { "starting", "running", "exited", "lost", NULL };
 static const char *const statuses[] = { "ok",	  "error",   "timeout",
 					"killed", "denied",  "cancelled",
 					"lost",	  "running", NULL };
@@ -76,7 +76,7 @@ const struct result_field op_record[] = {
 	{ "profile", "string", NULL, NULL, "Isolation profile." },
 	{ "call_id", "string|null", NULL, NULL, "As given at start." },
 	{ "trace_id", "string|null", NULL, NULL, "W3C trace id, 32 hexadecimal digits." },
-	{ "state", "string", states, NULL,
+	{ "state", "string", process_state_names, NULL,
 	  "starting, running, exited (the command itself is gone), or lost (its keeper "
 	  "is gone, "
 	  "and nobody knows how it ended)." },
@@ -138,7 +138,9 @@ const struct result_field op_sandbox[] = {
 	{ "profile", "string", NULL, NULL, "Isolation profile." },
 	{ "workspace", "string|null", NULL, NULL, "Directory that is writable in it." },
 	{ "agent", "string", NULL, NULL, "Whose it is: self, or the agent's name." },
-	{ "state", "string", NULL, NULL, "starting, running, destroyed or lost." },
+	{ "state", "string", sandbox_state_names, NULL,
+	  "destroying: it takes no new commands, and those in it are being ended; lost: "
+	  "its holder is gone." },
 	{ "live", "integer|null", NULL, NULL,
 	  "Processes in it, its holder not counted." },
 	{ "created_at", "string", NULL, NULL, "RFC 3339, UTC." },

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "../../src/base/cleanup.h"
+#include "../../src/core/process.h"
+#include "../../src/core/sandbox.h"
 #include "../../src/op/op.h"
 #include "../../src/op/request.h"
 #include "../../src/wire/json.h"
@@ -259,6 +261,38 @@ static void test_every_result_field_has_doc_and_type(void **state)
 		check_results(e->name, e->fields);
 		check_doc("event", e->name, e->doc);
 		assert_string_equal(e->fields[0].name, "event");
+	}
+}
+
+static void check_choice(const struct result_field *f, const char *name,
+			 const char *value)
+{
+	while (f->name && strcmp(f->name, name) != 0)
+		f++;
+	assert_non_null(f->name);
+	assert_non_null(f->choices);
+	for (const char *const *c = f->choices; *c; c++)
+		if (strcmp(*c, value) == 0)
+			return;
+	fail_msg("%s does not list %s", name, value);
+}
+
+static void test_every_state_and_end_is_listed(void **state)
+{
+	struct process p = { .exited = true };
+
+	(void)state;
+	for (int s = PROCESS_STARTING; s <= PROCESS_LOST; s++)
+		check_choice(op_record, "state",
+			     process_state_name((enum process_state)s));
+	for (int s = SANDBOX_STARTING; s <= SANDBOX_LOST; s++)
+		check_choice(op_sandbox, "state",
+			     sandbox_state_name((enum sandbox_state)s));
+	for (uint32_t r = BOX_REASON_NONE; r <= BOX_REASON_LOST; r++) {
+		p.record.reason = r;
+		check_choice(op_record, "status", process_status(&p));
+		if (r != BOX_REASON_NONE)
+			check_choice(op_record, "reason", box_reason_name(r));
 	}
 }
 
@@ -760,6 +794,7 @@ int main(void)
 		cmocka_unit_test(
 			test_every_parameter_has_doc_limits_and_a_place_of_its_own),
 		cmocka_unit_test(test_every_result_field_has_doc_and_type),
+		cmocka_unit_test(test_every_state_and_end_is_listed),
 		cmocka_unit_test(test_the_record_has_all_that_is_promised),
 		cmocka_unit_test(
 			test_examples_decode_and_what_is_left_out_has_its_default),
