@@ -281,7 +281,7 @@ static const struct {
 #undef S
 };
 
-static json_t *get_number(const struct box_record *r, size_t i)
+static json_int_t get_number(const struct box_record *r, size_t i)
 {
 	const char *at = (const char *)r + numbers[i].offset;
 	uint32_t u32;
@@ -290,14 +290,14 @@ static json_t *get_number(const struct box_record *r, size_t i)
 
 	if (numbers[i].size == sizeof(u64)) {
 		memcpy(&u64, at, sizeof(u64));
-		return number(u64);
+		return (json_int_t)MIN(u64, (uint64_t)INT64_MAX);
 	}
 	if (numbers[i].is_signed) {
 		memcpy(&s32, at, sizeof(s32));
-		return json_integer(s32);
+		return s32;
 	}
 	memcpy(&u32, at, sizeof(u32));
-	return json_integer(u32);
+	return u32;
 }
 
 static void set_number(struct box_record *r, size_t i, json_int_t v)
@@ -319,18 +319,31 @@ static json_t *error_json(const struct err *e)
 			 json_text(e->msg));
 }
 
+static void set_text_if_any(json_t *o, const char *key, const char *text, bool *ok)
+{
+	if (text && *text)
+		set(o, key, json_text(text), ok);
+}
+
+/* What is 0, false or empty is left out: it is the same when it is read again. */
 char *record_outcome(const struct process *p)
 {
 	CLEANUP(json_decref) json_t *o = json_object();
 	bool ok = o != NULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		set(o, numbers[i].name, get_number(&p->record, i), &ok);
-	set(o, "start_stage", json_text_or_null(p->record.start_stage), &ok);
-	set(o, "start_msg", json_text_or_null(p->record.start_msg), &ok);
-	set(o, "lost", json_boolean(p->state == PROCESS_LOST), &ok);
-	set(o, "empty", json_boolean(p->empty), &ok);
-	set(o, "killed_by", json_text_or_null(p->killed_by), &ok);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		json_int_t v = get_number(&p->record, i);
+
+		if (v != 0)
+			set(o, numbers[i].name, json_integer(v), &ok);
+	}
+	set_text_if_any(o, "start_stage", p->record.start_stage, &ok);
+	set_text_if_any(o, "start_msg", p->record.start_msg, &ok);
+	set_text_if_any(o, "killed_by", p->killed_by, &ok);
+	if (p->state == PROCESS_LOST)
+		set(o, "lost", json_true(), &ok);
+	if (p->empty)
+		set(o, "empty", json_true(), &ok);
 	if (p->start_err)
 		set(o, "error", error_json(p->start_err), &ok);
 	return ok ? json_dumps(o, JSON_TEXT) : NULL;

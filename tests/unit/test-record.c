@@ -257,6 +257,104 @@ static void test_arguments_that_just_fit_are_whole(void **state)
 		longest);
 }
 
+/* What a process that has ended looks like, once it was in the journal. */
+static struct process *recalled(struct fixture *f, const char *outcome)
+{
+	struct process_args a = { .owner = f->owner };
+	struct process *p = NULL;
+	struct err err;
+
+	assert_int_equal(id_new(&a.id), 0);
+	assert_int_equal(process_new(&f->world.processes, &a, &p, NULL), 0);
+	assert_int_equal(record_recall_outcome(p, outcome, &err), 0);
+	return p;
+}
+
+static void assert_same_end(const struct box_record *a, const struct box_record *b)
+{
+	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->reason, b->reason);
+	assert_int_equal(a->flags, b->flags);
+	assert_int_equal(a->exit_code, b->exit_code);
+	assert_int_equal(a->exit_signal, b->exit_signal);
+	assert_int_equal(a->sandbox_pid, b->sandbox_pid);
+	assert_int_equal(a->started_wall_ns, b->started_wall_ns);
+	assert_int_equal(a->ended_boot_ns, b->ended_boot_ns);
+	assert_int_equal(a->max_rss_bytes, b->max_rss_bytes);
+	assert_int_equal(a->live, b->live);
+	assert_int_equal(a->start_errno, b->start_errno);
+	assert_string_equal(a->start_stage, b->start_stage);
+	assert_string_equal(a->start_msg, b->start_msg);
+}
+
+static void test_an_outcome_is_the_same_out_of_the_journal(void **state)
+{
+	struct fixture *f = *state;
+	const struct box_record ends[] = {
+		{ .state = BOX_EXITED,
+		  .reason = BOX_REASON_EXITED,
+		  .flags = BOX_HAS_EXITED | BOX_HAS_CLOSED,
+		  .sandbox_pid = 2,
+		  .started_wall_ns = UINT64_C(1795381961491809267),
+		  .ended_boot_ns = 5 },
+		{ .state = BOX_EXITED,
+		  .reason = BOX_REASON_SIGNALED,
+		  .flags = BOX_HAS_EXITED,
+		  .exit_code = -1,
+		  .exit_signal = 9,
+		  .max_rss_bytes = UINT64_C(1) << 40,
+		  .live = 3 },
+		{ .state = BOX_EXITED,
+		  .reason = BOX_REASON_START_FAILED,
+		  .exit_code = -1,
+		  .start_errno = 2,
+		  .start_stage = "exec",
+		  .start_msg = "no such \"file\"" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		for (int more = 0; more < 2; more++) {
+			CLEANUP(free) char *outcome = NULL;
+			const struct process *p;
+
+			free(f->p->killed_by);
+			f->p->record = ends[i];
+			f->p->state = more ? PROCESS_LOST : PROCESS_EXITED;
+			f->p->empty = !more;
+			f->p->killed_by = more ? strdup("agent: why") : NULL;
+			outcome = record_outcome(f->p);
+			assert_non_null(outcome);
+			p = recalled(f, outcome);
+			assert_same_end(&p->record, &ends[i]);
+			assert_int_equal(p->state, f->p->state);
+			assert_int_equal(p->empty, f->p->empty);
+			assert_int_equal(p->exited,
+					 (ends[i].flags & BOX_HAS_EXITED) != 0);
+			if (more)
+				assert_string_equal(p->killed_by, "agent: why");
+			else
+				assert_null(p->killed_by);
+		}
+}
+
+/* As engines before this one wrote it. */
+static void test_an_outcome_with_all_its_members_is_understood(void **state)
+{
+	const struct process *p = recalled(
+		*state,
+		"{\"state\":3,\"reason\":1,\"flags\":15,\"exit_code\":0,"
+		"\"exit_signal\":0,\"sandbox_pid\":2,\"started_boot_ns\":7,"
+		"\"live\":0,\"start_errno\":0,\"start_stage\":null,"
+		"\"start_msg\":null,\"lost\":false,\"empty\":true,\"killed_by\":null}");
+
+	assert_int_equal(p->state, PROCESS_EXITED);
+	assert_true(p->empty);
+	assert_int_equal(p->record.exit_code, 0);
+	assert_int_equal(p->record.started_boot_ns, 7);
+	assert_string_equal(p->record.start_msg, "");
+	assert_null(p->killed_by);
+}
+
 static void ignore(struct waiter *w, struct process *p, unsigned int news)
 {
 	(void)w;
@@ -295,6 +393,8 @@ int main(void)
 		TEST(test_a_character_is_never_cut),
 		TEST(test_of_many_arguments_the_first_are_shown),
 		TEST(test_arguments_that_just_fit_are_whole),
+		TEST(test_an_outcome_is_the_same_out_of_the_journal),
+		TEST(test_an_outcome_with_all_its_members_is_understood),
 		TEST(test_values_are_kept_only_while_somebody_waits),
 	};
 
