@@ -503,8 +503,17 @@ static const struct field *find_field(const struct field *fields, const char *na
 static void make_path(char path[static PATH_MAX_LEN], const char *prefix,
 		      const char *name)
 {
-	(void)snprintf(path, PATH_MAX_LEN, "%s%s%s", prefix ? prefix : "",
-		       prefix ? "." : "", name);
+	size_t at = 0, n;
+
+	/* By hand: it is made for every field of every call, and seldom read. */
+	if (prefix) {
+		at = MIN(strlen(prefix), (size_t)PATH_MAX_LEN - 2);
+		memcpy(path, prefix, at);
+		path[at++] = '.';
+	}
+	n = MIN(strlen(name), PATH_MAX_LEN - 1 - at);
+	memcpy(path + at, name, n);
+	path[at + n] = '\0';
 }
 
 static int refuse_unknown(const struct field *fields, const char *key, const char *prefix,

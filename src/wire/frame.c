@@ -9,8 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEN_SIZE 4	    /* the length itself, which it does not count */
-#define KEEP_CAP (64 << 10) /* a larger buffer is given back once it is empty */
+#include "../base/macro.h"
+
+#define LEN_SIZE 4 /* the length itself, which it does not count */
+
+/* One that is larger than this, and than a read twice over, is given back when empty. */
+#define KEEP_CAP (64 << 10)
 
 struct head {
 	uint32_t length;
@@ -81,7 +85,7 @@ void *frame_reader_space(struct frame_reader *r, size_t want)
 	r->used = 0;
 	if (r->in.len >= LEN_SIZE + FRAME_MAX)
 		return NULL;
-	if (r->in.len == 0 && r->in.cap > KEEP_CAP)
+	if (r->in.len == 0 && r->in.cap > MAX(2 * want, (size_t)KEEP_CAP))
 		buf_fini(&r->in);
 	return buf_reserve(&r->in, want);
 }

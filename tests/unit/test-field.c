@@ -304,6 +304,53 @@ static void test_a_missing_required_field_is_named(void **state)
 	assert_null(id);
 }
 
+static void test_a_name_too_long_to_show_is_cut(void **state)
+{
+	static const char name[] =
+		"a123456789b123456789c123456789d123456789e123456789f123456789"
+		"g123456789h123456789i123456789j123456789k123456789";
+	static const struct field inner[] = {
+		{ .name = name,
+		  .type = FIELD_STRING,
+		  .has_offset = FIELD_NO_HAS,
+		  .required = true,
+		  .max = 8,
+		  .doc = "Long." },
+		FIELD_END,
+	};
+	const struct field outer[][2] = {
+		{ { .name = name + 25,
+		    .type = FIELD_OBJECT,
+		    .has_offset = FIELD_NO_HAS,
+		    .fields = inner,
+		    .doc = "Object." },
+		  FIELD_END },
+		{ { .name = name,
+		    .type = FIELD_OBJECT,
+		    .has_offset = FIELD_NO_HAS,
+		    .fields = inner,
+		    .doc = "Object." },
+		  FIELD_END },
+	};
+	struct err err = { 0 };
+	char *text = NULL;
+
+	(void)state;
+	assert_int_equal(field_decode(inner, NULL, &text, &err), -ERR_INVALID_INPUT);
+	assert_memory_equal(err.msg, name, 95);
+	assert_string_equal(err.msg + 95,
+			    " is missing; allowed: a string of at most 8 bytes");
+	assert_int_equal(field_decode(outer[0], NULL, &text, &err), -ERR_INVALID_INPUT);
+	assert_memory_equal(err.msg, name + 25, 85);
+	assert_string_equal(
+		err.msg + 85,
+		".a12345678 is missing; allowed: a string of at most 8 bytes");
+	assert_int_equal(field_decode(outer[1], NULL, &text, &err), -ERR_INVALID_INPUT);
+	assert_memory_equal(err.msg, name, 94);
+	assert_string_equal(err.msg + 94,
+			    ". is missing; allowed: a string of at most 8 bytes");
+}
+
 static void parse_refused(const char *text, size_t len)
 {
 	json_t *j = (json_t *)1;
@@ -489,6 +536,7 @@ int main(void)
 		cmocka_unit_test(
 			test_errors_repeat_no_free_text_and_no_control_characters),
 		cmocka_unit_test(test_a_missing_required_field_is_named),
+		cmocka_unit_test(test_a_name_too_long_to_show_is_cut),
 		cmocka_unit_test(test_parses_strictly),
 		cmocka_unit_test(test_bounds_depth_and_number_of_values),
 		cmocka_unit_test(test_schema_says_what_the_decoder_does),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,30 @@ static void test_largest_frame_passes_and_one_byte_more_does_not(void **state)
 	assert_true(r.in.cap < FRAME_MAX); /* and the memory is given back */
 }
 
+/* An engine asks for so much before each read. What is freed is overwritten here. */
+static void test_the_space_of_a_read_is_used_again(void **state)
+{
+	CLEANUP(frame_reader_fini) struct frame_reader r = { 0 };
+	CLEANUP(buf_fini) struct buf b = { 0 };
+	struct frame f;
+
+	(void)state;
+	put(&b, FRAME_CANCEL, 1, "", "");
+	(void)mallopt(M_PERTURB, 0x55);
+	for (int i = 0; i < 3; i++) {
+		char *space = frame_reader_space(&r, 65536);
+
+		assert_non_null(space);
+		if (i > 0)
+			assert_string_equal(space + 60000, "left");
+		memcpy(space, b.data, b.len);
+		memcpy(space + 60000, "left", 5);
+		frame_reader_filled(&r, b.len);
+		assert_int_equal(frame_reader_next(&r, &f, NULL), 1);
+	}
+	(void)mallopt(M_PERTURB, 0);
+}
+
 /* Moving the rest down once per frame would take minutes here. */
 static void test_many_small_frames_cost_no_more_than_their_bytes(void **state)
 {
@@ -305,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_refuses_a_bad_head_before_its_body),
 		cmocka_unit_test(test_largest_frame_passes_and_one_byte_more_does_not),
 		cmocka_unit_test(test_many_small_frames_cost_no_more_than_their_bytes),
+		cmocka_unit_test(test_the_space_of_a_read_is_used_again),
 		cmocka_unit_test(test_descriptors_go_to_the_frame_that_names_them),
 		cmocka_unit_test(test_descriptors_that_no_frame_names_are_garbage),
 		cmocka_unit_test(test_too_many_descriptors_are_all_closed),
