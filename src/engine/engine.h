@@ -116,5 +116,5 @@ int recover(struct engine *e, struct err *err);
 void notify_send(const char *state);
 /* Interval for WATCHDOG=1 in ns, 0 = none asked for. */
 uint64_t notify_watchdog(void);
-/* A listening socket given by the service manager, or -1. */
+/* The one descriptor given by the service manager, -ENOENT, -E2BIG: more; -EINVAL. */
 int notify_listen_fd(void);

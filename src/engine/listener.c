@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/clock.h"
+#include "../base/fd.h"
 #include "engine.h"
 #include "peer.h"
 #include "say.h"
@@ -87,6 +89,56 @@ static int bind_socket(struct engine *e, struct err *err)
 	return 0;
 }
 
+static int option(int fd, int name)
+{
+	socklen_t len = sizeof(int);
+	int value = -1;
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+}
+
+/* Where clients find it, if that is a path: the manager may have put it elsewhere. */
+static void take_name(struct engine *e)
+{
+	struct sockaddr_un at = { 0 };
+	socklen_t len = sizeof(at);
+
+	if (getsockname(e->listen_fd, (struct sockaddr *)&at, &len) == 0 &&
+	    at.sun_path[0] == '/')
+		(void)snprintf(e->socket_path, sizeof(e->socket_path), "%.*s",
+			       (int)sizeof(at.sun_path), at.sun_path);
+}
+
+/* 1 = it is ours now, 0 = none was given. */
+static int take_given(struct engine *e, struct err *err)
+{
+	int fd = notify_listen_fd(), r;
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd == -E2BIG)
+		return err_set(err, ERR_INVALID_INPUT, "socket", 0,
+			       "LISTEN_FDS names more than one socket; allowed: one");
+	if (fd < 0)
+		return err_set(err, ERR_INVALID_INPUT, "socket", 0,
+			       "LISTEN_FDS is \"%.40s\"; allowed: 0 or 1",
+			       getenv("LISTEN_FDS"));
+	if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM ||
+	    option(fd, SO_ACCEPTCONN) != 1)
+		return err_set(err, ERR_INVALID_INPUT, "socket", 0,
+			       "descriptor %d, given by LISTEN_FDS, is no Unix stream "
+			       "socket that listens",
+			       fd);
+	r = fd_set_cloexec(fd, true);
+	if (r == 0)
+		r = fd_set_nonblock(fd, true);
+	if (r < 0)
+		return err_set(err, ERR_UNAVAILABLE, "socket", -r, "descriptor %d", fd);
+	e->listen_fd = fd;
+	take_name(e);
+	return 1;
+}
+
 static void on_again(struct timer *t)
 {
 	struct engine *e = container_of(t, struct engine, listen_again);
@@ -120,11 +172,10 @@ static void on_connection(struct watch *w, short what)
 
 int listener_open(struct engine *e, struct err *err)
 {
-	int r = 0;
+	int r = take_given(e, err);
 
-	e->listen_fd = notify_listen_fd();
-	e->listen_given = e->listen_fd >= 0;
-	if (!e->listen_given)
+	e->listen_given = r > 0;
+	if (r == 0)
 		r = bind_socket(e, err);
 	if (r < 0)
 		return r;

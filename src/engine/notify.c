@@ -5,25 +5,39 @@
  * sd_listen_fds(3), sd_watchdog_enabled(3), without its library.
  */
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
-#include "../base/fd.h"
+#include "../base/log.h"
 #include "../base/num.h"
 #include "engine.h"
 
 #define LISTEN_FD_FIRST 3
+#define SEND_WAIT_SEC 5
+
+/*
+ * Before and after the loop nobody waits for us, and the manager must hear it; its
+ * queue may be full for a moment. In the loop the next beat comes in time.
+ */
+static int wait_for_room(int fd)
+{
+	const struct timeval patience = { .tv_sec = SEND_WAIT_SEC };
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
 
 void notify_send(const char *state)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	const char *path = getenv("NOTIFY_SOCKET");
+	bool beat = strcmp(state, "WATCHDOG=1") == 0;
 	CLEANUP(close) int fd = -1;
 	size_t len;
 
@@ -35,10 +49,12 @@ void notify_send(const char *state)
 	if (*path == '@')
 		addr.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
-		(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
-			     (const struct sockaddr *)&addr,
-			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	if (fd < 0 || (!beat && wait_for_room(fd) < 0) ||
+	    sendto(fd, state, strlen(state), MSG_NOSIGNAL | (beat ? MSG_DONTWAIT : 0),
+		   (const struct sockaddr *)&addr,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
+		log_warning("the service manager is not told %s: %s", state,
+			    strerrordesc_np(errno));
 }
 
 /* Whether a variable that names a process names us, or is not set and need not be. */
@@ -66,18 +82,11 @@ uint64_t notify_watchdog(void)
 int notify_listen_fd(void)
 {
 	const char *text = getenv("LISTEN_FDS");
-	int type = 0, listens = 0;
-	socklen_t len = sizeof(int);
 	uint64_t n;
 
-	if (!text || !is_for_us("LISTEN_PID", true) || num_parse_u64(text, 1, 1, &n) < 0)
-		return -1;
-	if (getsockopt(LISTEN_FD_FIRST, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
-	    type != SOCK_STREAM ||
-	    getsockopt(LISTEN_FD_FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
-	    !listens)
-		return -1;
-	(void)fd_set_cloexec(LISTEN_FD_FIRST, true);
-	(void)fd_set_nonblock(LISTEN_FD_FIRST, true);
-	return LISTEN_FD_FIRST;
+	if (!text || !is_for_us("LISTEN_PID", true))
+		return -ENOENT;
+	if (num_parse_u64(text, 0, INT32_MAX, &n) < 0)
+		return -EINVAL;
+	return n == 0 ? -ENOENT : n == 1 ? LISTEN_FD_FIRST : -E2BIG;
 }
