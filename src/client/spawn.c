@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@
 #define PROGRAM "proctord"
 #define LOG_NAME "proctord.log"
 #define READY_FD 3
+#define SCOPE_WAIT_MS 5000 /* for systemd-run to become the engine */
 #define ENV_MAX 128
 #define TAIL_MAX 240
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,6 +40,7 @@ struct spawn {
 	int ready; /* the engine's end of the pipe */
 	int said;  /* its stderr until it opens its log */
 	int null;
+	pid_t pid; /* of what launch() started */
 };
 
 static bool find_in(char buf[static PATH_MAX], const char *dir, const char *below)
@@ -75,6 +79,10 @@ static const char *find_systemd_run(void)
 	n = snprintf(path, sizeof(path), "%s/systemd/private", dir);
 	if (n < 0 || (size_t)n >= sizeof(path) || access(path, W_OK) < 0)
 		return NULL;
+#ifdef PROCTOR_FAULT_INJECTION
+	if (getenv("PROCTOR_SYSTEMD_RUN"))
+		return getenv("PROCTOR_SYSTEMD_RUN");
+#endif
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		if (access(places[i], X_OK) == 0)
 			return places[i];
@@ -156,21 +164,51 @@ _Noreturn static void become(const struct spawn *s)
 	_exit(127);
 }
 
-static int launch(const struct spawn *s)
+/* Tells the pid of what it starts, and stays that one's parent until the other end goes.
+ */
+_Noreturn static void launch_further(const struct spawn *s, int sock)
 {
-	pid_t pid = fork();
-	int status;
+	pid_t pid;
+	char c;
 
+	if (setsid() < 0)
+		_exit(127);
+	pid = fork();
+	if (pid == 0)
+		become(s);
+	if (pid > 0 && write(sock, &pid, sizeof(pid)) == (ssize_t)sizeof(pid))
+		while (read(sock, &c, 1) < 0 && errno == EINTR)
+			;
+	_exit(pid < 0 ? 1 : 0);
+}
+
+/* *ret_pidfd may stay as it is. */
+static int launch(struct spawn *s, int *ret_pidfd)
+{
+	CLEANUP(close) int ours = -1;
+	CLEANUP(close) int theirs = -1;
+	int pair[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	ours = pair[0];
+	theirs = pair[1];
+	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		if (setsid() < 0)
-			_exit(127);
-		pid = fork();
-		if (pid == 0)
-			become(s);
-		_exit(pid < 0 ? 1 : 0);
+		(void)close(TAKE_FD(ours));
+		launch_further(s, theirs);
 	}
+	(void)close(TAKE_FD(theirs));
+	do
+		n = read(ours, &s->pid, sizeof(s->pid));
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)sizeof(s->pid))
+		*ret_pidfd = pidfd_open(s->pid, 0);
+	(void)close(TAKE_FD(ours));
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return 0; /* a caller that reaps for itself */
@@ -192,10 +230,8 @@ static int high(int fd)
 }
 
 /* 1 = it listens, 0 = it ended before, -ETIMEDOUT. */
-static int wait_ready(int fd)
+static int wait_ready(int fd, uint64_t end)
 {
-	uint64_t end = clock_mono() + CONNECT_WAIT_MS * NS_PER_MS;
-
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		uint64_t now = clock_mono();
@@ -250,8 +286,36 @@ static int failed(int said, const char *why, struct err *err)
 		       *text ? ": " : "", text);
 }
 
-static int start_with(struct spawn *s, struct err *err)
+/* systemd-run --scope executes the program itself, in the same process. */
+static bool is_engine(const struct spawn *s, const char *program)
 {
+	char exe[64];
+	struct stat a, b;
+
+	(void)snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)s->pid);
+	return stat(exe, &a) == 0 && stat(program, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* A systemd-run that hangs is ended: were it to come round, there would be two engines.
+ */
+static int wait_scope(const struct spawn *s, int pidfd, int fd, const char *program,
+		      uint64_t end)
+{
+	int r = wait_ready(fd, MIN(end, clock_mono() + SCOPE_WAIT_MS * NS_PER_MS));
+
+	if (r != -ETIMEDOUT)
+		return r;
+	if (is_engine(s, program))
+		return wait_ready(fd, end);
+	(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	return r;
+}
+
+/* scope: the program that systemd-run is to become, else NULL. */
+static int start_with(struct spawn *s, const char *scope, uint64_t end, struct err *err)
+{
+	CLEANUP(close) int pidfd = -1;
 	CLEANUP(close) int ours = -1;
 	CLEANUP(close) int theirs = -1;
 	CLEANUP(close) int said = -1;
@@ -273,11 +337,11 @@ static int start_with(struct spawn *s, struct err *err)
 	s->ready = theirs;
 	s->said = said;
 	s->null = null;
-	r = launch(s);
+	r = launch(s, &pidfd);
 	if (r < 0)
 		return err_set(err, ERR_UNAVAILABLE, "start", -r, "start %s", s->argv[0]);
 	(void)close(TAKE_FD(theirs));
-	r = wait_ready(ours);
+	r = scope ? wait_scope(s, pidfd, ours, scope, end) : wait_ready(ours, end);
 	if (r > 0)
 		return 0;
 	if (r == 0)
@@ -287,6 +351,7 @@ static int start_with(struct spawn *s, struct err *err)
 
 int spawn_engine(struct err *err)
 {
+	uint64_t end = clock_mono() + CONNECT_WAIT_MS * NS_PER_MS;
 	char program[PATH_MAX];
 	const char *systemd_run = find_systemd_run();
 	struct spawn s = { 0 };
@@ -297,9 +362,9 @@ int spawn_engine(struct err *err)
 	fill_env(&s);
 	if (systemd_run) {
 		fill_argv(&s, program, systemd_run);
-		if (start_with(&s, NULL) == 0)
+		if (start_with(&s, program, end, NULL) == 0)
 			return 0;
 	}
 	fill_argv(&s, program, NULL);
-	return start_with(&s, err);
+	return start_with(&s, NULL, end, err);
 }

@@ -8,7 +8,8 @@
  * where it was installed, never in PATH. It gets a session of its own, "/" as its
  * directory, a clean environment, default signals and no descriptor of the
  * caller's; under a user's systemd also a scope of its own, so that a logout does
- * not end it with the terminal. It says on a descriptor when it listens.
+ * not end it with the terminal. It says on a descriptor when it listens. A systemd-run
+ * that fails, or is not the engine after SCOPE_WAIT_MS, is done without.
  */
 
 #include "../base/err.h"

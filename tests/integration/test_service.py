@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 The engine under a service manager, which the test plays: readiness, watchdog and
-socket activation (sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)).
+socket activation (sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)), and the
+scope that a client asks systemd for.
 """
 
 import json
@@ -273,3 +274,103 @@ def test_a_command_knows_nothing_of_the_manager(make_engine, manager, listener, 
     assert b"socket:" not in r.out, r.out
     with open(f"/proc/{launcher}/environ", "rb") as f:
         assert b"NOTIFY_SOCKET" not in f.read()
+
+
+# The scope of a user's systemd
+
+ASK = """#!/bin/sh
+printf '%s\\n' "$@" >"{base}/asked"
+{then}
+"""
+BECOMES = 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
+
+
+@pytest.fixture
+def person(make_engine):
+    """A user who has a systemd; systemd_run(what it does) makes his systemd-run."""
+    eng = make_engine()
+    private = eng.base / "xdg" / "systemd" / "private"
+    private.parent.mkdir(parents=True)
+    private.touch()
+    program = eng.base / "systemd-run"
+    eng.extra_env = {"XDG_RUNTIME_DIR": str(eng.base / "xdg"),
+                     "PROCTOR_SYSTEMD_RUN": str(program)}
+    eng.private = private
+
+    def systemd_run(then):
+        program.write_text(ASK.format(base=eng.base, then=then), encoding="ascii")
+        program.chmod(0o755)
+
+    eng.systemd_run = systemd_run
+    yield eng
+    eng.cli("daemon", "stop", "--kill")
+
+
+def asked(eng):
+    try:
+        return (eng.base / "asked").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+
+
+def hello(eng):
+    r = eng.cli("run", "--profile", "trusted-host", "--", "echo", "hello")
+    assert (r.stdout, r.returncode) == (b"hello\n", 0), r.stderr.decode()
+
+
+def fault_build():
+    return b"PROCTOR_SYSTEMD_RUN" in (engines.bindir() / "proctor").read_bytes()
+
+
+needs_faults = pytest.mark.skipif(not fault_build(), reason="build without fault-injection")
+
+
+@needs_faults
+def test_the_engine_comes_up_in_a_scope_of_its_own(person):
+    person.systemd_run(BECOMES)
+    hello(person)
+    args = asked(person)
+    at = args.index("--")
+    assert {"--user", "--scope"} <= set(args[:at])
+    assert args[at + 1] == str(engines.bindir() / "proctord")
+
+
+@needs_faults
+def test_where_no_systemd_answers_none_is_asked(person):
+    person.systemd_run(BECOMES)
+    person.private.unlink()
+    hello(person)
+    assert asked(person) is None
+
+
+@needs_faults
+@pytest.mark.parametrize("then", ["echo 'Failed to connect to bus' >&2; exit 1", "kill -9 $$"])
+def test_a_systemd_run_that_fails_is_done_without(person, then):
+    person.systemd_run(then)
+    hello(person)
+    assert "--scope" in asked(person)
+
+
+@needs_faults
+def test_no_systemd_run_at_all_is_done_without(person):
+    hello(person)
+    assert asked(person) is None
+
+
+@needs_faults
+def test_a_systemd_run_that_hangs_is_ended_and_done_without(person):
+    person.systemd_run(f'echo $$ >"{person.base}/pid"; exec sleep 600')
+    began = time.monotonic()
+    hello(person)
+    assert time.monotonic() - began < 14
+    assert not engines.wait_gone([int((person.base / "pid").read_text(encoding="ascii"))])
+    assert len([p for p in engines.descendants() if p.comm == "proctord"]) == 1
+
+
+@needs_faults
+def test_an_engine_that_cannot_start_in_its_scope_says_why(person):
+    person.systemd_run(BECOMES)
+    person.state.chmod(0o755)
+    r = person.cli("run", "--profile", "trusted-host", "--", "true")
+    assert r.returncode == 125 and b"open to others" in r.stderr, r.stderr
+    person.state.chmod(0o700)
