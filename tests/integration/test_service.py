@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 The engine under a service manager, which the test plays: readiness, watchdog and
-socket activation (sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)), and the
-scope that a client asks systemd for.
+socket activation (sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3)), the unit
+files, and the scope that a client asks systemd for.
 """
 
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -374,3 +376,26 @@ def test_an_engine_that_cannot_start_in_its_scope_says_why(person):
     r = person.cli("run", "--profile", "trusted-host", "--", "true")
     assert r.returncode == 125 and b"open to others" in r.stderr, r.stderr
     person.state.chmod(0o700)
+
+
+# Unit files
+
+UNITS = pathlib.Path(__file__).parents[2] / "packaging" / "systemd"
+
+
+@pytest.mark.parametrize("whose", ["system", "user"])
+def test_the_unit_files_are_whole(whose):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not there")
+    with tempfile.TemporaryDirectory() as d:
+        there = pathlib.Path(d)
+        shutil.copy(UNITS / whose / "proctord.socket", there)
+        text = (UNITS / whose / "proctord.service.in").read_text(encoding="utf-8")
+        (there / "proctord.service").write_text(
+            text.replace("@bindir@", str(engines.bindir().resolve())), encoding="utf-8")
+        r = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", f"--{whose}", str(there / "proctord.service"),
+             str(there / "proctord.socket")], capture_output=True, text=True, check=False,
+            env={**os.environ, "XDG_RUNTIME_DIR": d})
+    ours = [line for line in r.stderr.splitlines() if "proctor" in line]
+    assert not ours and r.returncode == 0, r.stderr
