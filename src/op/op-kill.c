@@ -223,6 +223,22 @@ static void on_sent(struct keeper_ask *a, int error, const struct keeper_msg *m,
 	call_fail(c, &err);
 }
 
+/* What is not known to have been sent is not said to have been. */
+static void on_late(struct call *c)
+{
+	struct err err;
+
+	(void)err_set(&err, ERR_TIMEOUT, "signal", 0,
+		      "the command's keeper does not answer: whether the signal is sent "
+		      "is not known");
+	ending_free(c->state);
+	call_fail(c, &err);
+}
+
+/*
+ * Nobody waits for the process here, and its pointer is good all the same: the
+ * question fails with the link, and that ends before a process can be released.
+ */
 static int send_once(struct call *c, struct process *p, int sig, struct err *err)
 {
 	const struct keeper_msg m = { .type = KEEPER_SIGNAL, .a = (uint64_t)sig, .b = 1 };
@@ -233,6 +249,7 @@ static int send_once(struct call *c, struct process *p, int sig, struct err *err
 		return -err->code;
 	ending_add(e, p, false);
 	e->signal = sig;
+	c->tick = on_late;
 	r = keeper_ask(p, &m, NULL, &e->ask, err);
 	if (r < 0) {
 		ending_free(e);
