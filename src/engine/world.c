@@ -58,6 +58,7 @@ void world_facts(const struct world *w, struct engine_facts *ret)
 
 	*ret = (struct engine_facts){
 		.launcher_pid = e->launcher.sock >= 0 ? e->launcher.pid : 0,
+		.keeper_path = e->keeper_path,
 		.connections = e->n_peers,
 		.calls = e->n_calls,
 		.stall_max_ns = e->loop.stall_max,

@@ -28,6 +28,7 @@
 #include "../core/sandbox.h"
 #include "../plan/proto.h"
 #include "../wire/frame.h"
+#include "digests.h"
 #include "op.h"
 
 /* What is one in the whole engine. */
@@ -42,6 +43,7 @@ struct world {
 	uid_t uid;
 	uint64_t started_wall_ns, started_boot_ns;
 	unsigned int adopted, lost; /* at recovery */
+	struct digests digests;
 };
 
 /* What is one for a connection, fixed by its hello. */
@@ -181,6 +183,7 @@ int world_probe(struct call *c, bool fresh,
 
 struct engine_facts {
 	int launcher_pid; /* 0 = none */
+	const char *keeper_path;
 	unsigned int connections, calls;
 	uint64_t stall_max_ns, turns;
 	uint64_t memory_bytes;

@@ -13,6 +13,7 @@
 #include "../base/cleanup.h"
 #include "../base/clock.h"
 #include "../wire/json.h"
+#include "digests.h"
 #include "handlers.h"
 #include "record.h"
 #include "request.h"
@@ -62,7 +63,7 @@ static json_t *features(const json_t *facts)
 	return o;
 }
 
-static void on_status(struct call *c, const json_t *facts)
+static void on_known(struct call *c, const json_t *facts)
 {
 	const struct world *w = c->world;
 	json_t *o = json_object();
@@ -83,11 +84,16 @@ static void on_status(struct call *c, const json_t *facts)
 		set(o, "sandboxes", json_integer(w->sandboxes.n));
 		set(o, "adopted", json_integer(w->adopted));
 		set(o, "lost", json_integer(w->lost));
-		set(o, "digests", json_object());
+		set(o, "digests", digests_json(&w->digests));
 		set(o, "features", features(facts));
 		set_facts(o, w);
 	}
 	call_reply(c, o, NULL, 0);
+}
+
+static void on_status(struct call *c, const json_t *facts)
+{
+	digests_get(c, facts, on_known);
 }
 
 int op_daemon_status(struct call *c, struct err *err)

@@ -336,7 +336,7 @@ const struct result_field result_status[] = {
 	{ "sandboxes", "integer", NULL, NULL, "Named sandboxes." },
 	{ "adopted", "integer", NULL, NULL, "Commands taken over at start." },
 	{ "lost", "integer", NULL, NULL, "Commands found lost at start." },
-	{ "digests", "object", NULL, NULL, "SHA-256 of programs and profiles, by name." },
+	{ "digests", "object", NULL, NULL, "SHA-256 of `programs` and `profiles`, by name; null if unknown." },
 	{ "features", "object", NULL, NULL,
 	  "Kernel features, by name: true, or why not." },
 	RESULT_END,

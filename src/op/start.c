@@ -77,17 +77,11 @@ void start_limits(const struct limits_params *q, struct limits *ret)
 
 /* --- idempotency --- */
 
-/* FNV-1a from four beginnings: it tells requests of one caller apart, no more. */
-static void digest(const char *text, uint8_t ret[static JOURNAL_HASH])
+static int digest(const char *text, uint8_t ret[static JOURNAL_HASH], struct err *err)
 {
-	for (size_t i = 0; i < JOURNAL_HASH / sizeof(uint64_t); i++) {
-		uint64_t h =
-			UINT64_C(0xcbf29ce484222325) + i * UINT64_C(0x9e3779b97f4a7c15);
+	int r = sha256_of(text, strlen(text), ret);
 
-		for (const char *p = text; *p; p++)
-			h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-		memcpy(ret + i * sizeof(h), &h, sizeof(h));
-	}
+	return r < 0 ? err_set(err, ERR_INTERNAL, NULL, -r, "SHA-256 of the request") : 0;
 }
 
 /* How long one waits for it does not make it another request. */
@@ -114,8 +108,7 @@ static int request_hash(const struct call *c, uint8_t ret[static JOURNAL_HASH],
 	if (!text || !buf_ok(&b))
 		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
 			       "cannot read the request");
-	digest(b.data, ret);
-	return 0;
+	return digest(b.data, ret, err);
 }
 
 /* Also tells whether the key is new, in *ret_row. */
