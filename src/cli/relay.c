@@ -35,6 +35,7 @@ struct input {
 	bool end;      /* no byte will come */
 	bool done;     /* nothing is to be written any more */
 	bool full;     /* nothing was taken: try again later */
+	bool again; /* the next write repeats the last one, to hear what became of it */
 	struct buf rest;
 	uint64_t number; /* of the next write, for its write_id */
 	char name[ID_TEXT];
@@ -136,6 +137,9 @@ static void on_written(void *data, struct proctor_reply *reply)
 	}
 	j = json_loads(proctor_reply_meta(reply), 0, NULL);
 	proctor_reply_free(reply);
+	in->again = json_is_true(json_object_get(j, "timed_out"));
+	if (in->again)
+		return;
 	n = cli_get_int(j, "bytes");
 	if (n < 0 || (size_t)n > in->sent)
 		n = (long long)in->sent;
@@ -156,8 +160,11 @@ static void write_input(struct relay *r)
 		return;
 	if (in->rest.len == 0 && !in->end)
 		return;
-	in->sent = in->rest.len;
-	in->sent_end = in->end;
+	if (!in->again) {
+		in->sent = in->rest.len;
+		in->sent_end = in->end;
+	}
+	in->again = false;
 	in->flight = true;
 	in->full = false;
 	(void)snprintf(name, sizeof(name), "%s-%llu", in->name,
@@ -166,7 +173,7 @@ static void write_input(struct relay *r)
 	cli_set_text(params, "write_id", name);
 	if (in->sent_end)
 		cli_set(params, "close", json_true());
-	call(r, "process.write", params, in->rest.data, in->rest.len, on_written);
+	call(r, "process.write", params, in->rest.data, in->sent, on_written);
 }
 
 static void read_input(struct relay *r)
@@ -339,6 +346,7 @@ static void resume(struct relay *r, const struct proctor_error *e)
 	}
 	if (r->in.flight) {
 		r->in.flight = false;
+		r->in.again = true;
 		write_input(r);
 	}
 }

@@ -221,6 +221,8 @@ struct writing {
 /* All of the bytes, in as many calls as the command's input takes. */
 static int write_bytes(struct writing *w, const char *data, size_t len, bool close)
 {
+	bool again;
+
 	do {
 		CLEANUP(json_decref) json_t *params = cli_object();
 		CLEANUP(json_decref) json_t *result = NULL;
@@ -251,6 +253,12 @@ static int write_bytes(struct writing *w, const char *data, size_t len, bool clo
 		}
 		result = json_loads(proctor_reply_meta(reply), 0, NULL);
 		proctor_reply_free(reply);
+		/* The same name asks on, and writes nothing twice. */
+		again = json_is_true(json_object_get(result, "timed_out"));
+		if (again) {
+			w->number--;
+			continue;
+		}
 		n = cli_get_int(result, "bytes");
 		if (n < 0 || (size_t)n > len)
 			n = (long long)len;
@@ -264,7 +272,7 @@ static int write_bytes(struct writing *w, const char *data, size_t len, bool clo
 				w->total);
 			return proctor_code_exit_status(PROCTOR_CONFLICT);
 		}
-	} while (len > 0);
+	} while (again || len > 0);
 	return 0;
 }
 

@@ -20,33 +20,51 @@
 
 /* --- write --- */
 
+/* One feed; it outlives those who asked for it, since the command may yet read it. */
 struct writing {
-	struct call *call;
+	struct world *world;
 	struct feed *feed;
 	struct id id;
 	char *write_id; /* NULL = none */
+	struct list askers;
+};
+
+/* A call that waits for it: the first one, or a repetition. */
+struct asker {
+	struct list node;
+	struct call *call;
+	struct writing *w;
+	bool repeated;
 };
 
 static void writing_free(struct writing *w)
 {
-	w->call->state = NULL;
 	free(w->write_id);
 	free(w);
 }
 
+static void asker_free(struct asker *a)
+{
+	list_remove(&a->node);
+	a->call->state = NULL;
+	a->call->stop = NULL;
+	a->call->tick = NULL;
+	free(a);
+}
+
 static json_t *write_result(const struct id *id, uint64_t taken, bool repeated,
-			    bool closed)
+			    bool closed, bool timed_out)
 {
 	char text[ID_TEXT];
 
-	return json_pack("{s:s, s:I, s:b, s:b}", "id", id_format(id, ID_PROCESS, text),
-			 "bytes", (json_int_t)taken, "repeated", repeated, "closed",
-			 closed);
+	return json_pack("{s:s, s:I, s:b, s:b, s:b}", "id",
+			 id_format(id, ID_PROCESS, text), "bytes", (json_int_t)taken,
+			 "repeated", repeated, "closed", closed, "timed_out", timed_out);
 }
 
-static void note_write(struct call *c, const struct writing *w, uint64_t taken)
+static void note_write(const struct writing *w, uint64_t taken)
 {
-	struct process *p = process_find(&c->world->processes, &w->id);
+	struct process *p = process_find(&w->world->processes, &w->id);
 	struct process_write *seen;
 
 	if (p && w->write_id && process_write_seen(p, w->write_id, &seen) && seen) {
@@ -55,36 +73,93 @@ static void note_write(struct call *c, const struct writing *w, uint64_t taken)
 	}
 }
 
+static void answer_write(struct asker *a, const struct feed_result *r)
+{
+	const struct writing *w = a->w;
+	struct call *c = a->call;
+	bool repeated = a->repeated;
+	struct err err;
+
+	asker_free(a);
+	if (r->error == 0 || r->taken > 0) {
+		call_reply(c, write_result(&w->id, r->taken, repeated, r->closed, false),
+			   NULL, 0);
+		return;
+	}
+	(void)err_set(&err, ERR_CONFLICT, "id", r->error == EPROTO ? 0 : r->error,
+		      "the command took none of it");
+	call_fail(c, &err);
+}
+
 static void on_written(void *data, const struct feed_result *r)
 {
 	struct writing *w = data;
-	struct call *c = w->call;
-	struct err err;
 
-	note_write(c, w, r->taken);
-	if (r->error != 0 && r->taken == 0) {
-		(void)err_set(&err, ERR_CONFLICT, "id", r->error == EPROTO ? 0 : r->error,
-			      "the command took none of it");
-		writing_free(w);
-		call_fail(c, &err);
-		return;
-	}
-	{
-		json_t *o = write_result(&w->id, r->taken, false, r->closed);
+	note_write(w, r->taken);
+	while (!list_empty(&w->askers))
+		answer_write(container_of(w->askers.next, struct asker, node), r);
+	writing_free(w);
+}
 
-		writing_free(w);
-		call_reply(c, o, NULL, 0);
-	}
+static void on_write_tick(struct call *c)
+{
+	struct asker *a = c->state;
+	json_t *o = write_result(&a->w->id, a->w->feed->taken, a->repeated, false, true);
+
+	asker_free(a);
+	call_reply(c, o, NULL, 0);
 }
 
 static void on_write_stop(struct call *c, enum call_end why)
 {
-	struct writing *w = c->state;
-
 	(void)why;
-	if (w->feed)
-		feed_forget(w->feed);
-	writing_free(w);
+	asker_free(c->state);
+}
+
+static int ask_for(struct writing *w, struct call *c, bool repeated, struct err *err)
+{
+	const struct write_params *q = c->params;
+	struct asker *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
+	a->call = c;
+	a->w = w;
+	a->repeated = repeated;
+	list_append(&w->askers, &a->node);
+	c->state = a;
+	c->stop = on_write_stop;
+	c->tick = on_write_tick;
+	call_timer(c, clock_mono() + q->wait_ms * NS_PER_MS);
+	return 0;
+}
+
+static struct writing *find_writing(const struct process *p, const char *write_id)
+{
+	LIST_EACH (&p->feeds, it) {
+		const struct feed *f = container_of(it, struct feed, node);
+		struct writing *w = f->done == on_written ? f->data : NULL;
+
+		if (w && w->write_id && strcmp(w->write_id, write_id) == 0)
+			return w;
+	}
+	return NULL;
+}
+
+/* The answer of the first one, once there is one. */
+static int repeat(struct call *c, const struct process *p,
+		  const struct process_write *seen, struct err *err)
+{
+	struct writing *w = seen->done ? NULL : find_writing(p, seen->id);
+
+	if (w)
+		return ask_for(w, c, true, err);
+	if (!seen->done)
+		return err_set(err, ERR_CONFLICT, "write_id", 0,
+			       "this write is still under way");
+	call_reply(c, write_result(&p->id, seen->taken, true, !p->stdin_open, false),
+		   NULL, 0);
+	return 0;
 }
 
 /* Bytes of data, or those behind the JSON. */
@@ -120,16 +195,41 @@ static struct writing *writing_new(struct call *c, const struct process *p,
 
 	if (!w)
 		return NULL;
-	w->call = c;
+	w->world = c->world;
 	w->id = p->id;
 	w->write_id = write_id ? strdup(write_id) : NULL;
+	list_init(&w->askers);
 	if (write_id && !w->write_id) {
 		free(w);
 		return NULL;
 	}
-	c->state = w;
-	c->stop = on_write_stop;
 	return w;
+}
+
+/* Takes bytes. The call may be answered at once. */
+static int begin_write(struct call *c, struct process *p, unsigned char *bytes,
+		       size_t len, struct err *err)
+{
+	const struct write_params *q = c->params;
+	struct writing *w = writing_new(c, p, q->write_id);
+	int r;
+
+	if (!w) {
+		free(bytes);
+		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
+	}
+	r = ask_for(w, c, false, err);
+	if (r < 0) {
+		free(bytes);
+		writing_free(w);
+		return r;
+	}
+	r = feed_start(p, bytes, len, q->close, on_written, w, &w->feed, err);
+	if (r < 0) {
+		asker_free(c->state);
+		writing_free(w);
+	}
+	return r;
 }
 
 int op_process_write(struct call *c, struct err *err)
@@ -137,7 +237,6 @@ int op_process_write(struct call *c, struct err *err)
 	struct write_params *q = c->params;
 	struct process_write *seen = NULL;
 	unsigned char *bytes = NULL;
-	struct writing *w;
 	struct process *p;
 	size_t len = 0;
 	int r;
@@ -145,27 +244,11 @@ int op_process_write(struct call *c, struct err *err)
 	r = target_find_id(c, q->id, ACCESS_TOUCH, &p, err);
 	if (r < 0)
 		return r;
-	if (q->write_id && process_write_seen(p, q->write_id, &seen)) {
-		if (!seen->done)
-			return err_set(err, ERR_CONFLICT, "write_id", 0,
-				       "this write is still under way");
-		call_reply(c, write_result(&p->id, seen->taken, true, !p->stdin_open),
-			   NULL, 0);
-		return 0;
-	}
+	if (q->write_id && process_write_seen(p, q->write_id, &seen))
+		return repeat(c, p, seen, err);
 	r = take_bytes(c, q, &bytes, &len, err);
-	if (r == 0) {
-		w = writing_new(c, p, q->write_id);
-		if (w) {
-			r = feed_start(p, bytes, len, q->close, on_written, w, &w->feed,
-				       err);
-			if (r < 0)
-				writing_free(w);
-		} else {
-			free(bytes);
-			r = err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM, "no memory");
-		}
-	}
+	if (r == 0)
+		r = begin_write(c, p, bytes, len, err);
 	if (r < 0 && seen)
 		memset(seen, 0, sizeof(*seen)); /* it was not even begun */
 	return r;

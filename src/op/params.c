@@ -298,6 +298,15 @@ const struct field params_write[] = {
 	  .doc = "The caller's name for this write: repeated with the same name, it is "
 		 "not "
 		 "written twice." },
+	{ .name = "wait_ms",
+	  .type = FIELD_UINT,
+	  AT(write_params, wait_ms),
+	  .max = REQ_WAIT_MAX_MS,
+	  .fallback = "30000",
+	  .audience = TO_ALL,
+	  .doc = "Milliseconds to wait until the command has taken all of it. When they "
+		 "are over the answer says timed_out: true; what is left is still "
+		 "written, as the command reads." },
 	FIELD_END,
 };
 

@@ -171,6 +171,7 @@ struct write_params {
 	int encoding;	       /* enum req_write_encoding */
 	bool close;
 	char *write_id;
+	uint64_t wait_ms;
 };
 
 enum req_scope { REQ_SCOPE_TREE, REQ_SCOPE_PROCESS };

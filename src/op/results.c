@@ -221,6 +221,9 @@ const struct result_field result_write[] = {
 	{ "bytes", "integer", NULL, NULL, "Bytes taken." },
 	{ "repeated", "boolean", NULL, NULL, "This write_id had been written before." },
 	{ "closed", "boolean", NULL, NULL, "The input is closed now." },
+	{ "timed_out", "boolean", NULL, NULL,
+	  "wait_ms was over first: bytes counts what was taken until then, and the rest "
+	  "is not to be written again. The same write_id waits on." },
 	RESULT_END,
 };
 
@@ -336,7 +339,8 @@ const struct result_field result_status[] = {
 	{ "sandboxes", "integer", NULL, NULL, "Named sandboxes." },
 	{ "adopted", "integer", NULL, NULL, "Commands taken over at start." },
 	{ "lost", "integer", NULL, NULL, "Commands found lost at start." },
-	{ "digests", "object", NULL, NULL, "SHA-256 of `programs` and `profiles`, by name; null if unknown." },
+	{ "digests", "object", NULL, NULL,
+	  "SHA-256 of `programs` and `profiles`, by name; null if unknown." },
 	{ "features", "object", NULL, NULL,
 	  "Kernel features, by name: true, or why not." },
 	RESULT_END,

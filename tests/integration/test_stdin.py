@@ -153,6 +153,70 @@ def test_a_repeated_write_id_is_written_once(shared_client):
     assert shared_client.wait(id_).out == b"a\nb\nc\nc\n"
 
 
+# Reads nothing until SIGUSR1, then all.
+RELUCTANT = "sleep 1000 & s=$!; trap : USR1; echo up; wait; kill $s; exec cat"
+
+
+def start_reluctant(c):
+    id_ = c.start("sh", "-c", RELUCTANT, stdin={"open": True}, ring_bytes=4 * MIB)["id"]
+    c.read_until(id_, b"up\n")
+    return id_
+
+
+def persuade(c, id_):
+    c.call("process.signal", {"id": id_, "signal": "USR1", "scope": "process"})
+
+
+@pytest.mark.parametrize("wait_ms", [0, 50])
+def test_a_write_that_nobody_reads_says_so_in_time(shared_client, wait_ms):
+    id_ = start_reluctant(shared_client)
+    data = os.urandom(MIB)
+    r = write(shared_client, id_, data, wait_ms=wait_ms, close=True)
+    assert (r["timed_out"], r["closed"], r["repeated"]) == (True, False, False)
+    assert r["bytes"] < MIB
+    # What was left is neither lost nor written twice.
+    persuade(shared_client, id_)
+    got, lost = shared_client.read_all(id_)
+    assert lost == 0 and got == b"up\n" + data
+    assert shared_client.wait(id_, "empty")["exit_code"] == 0
+
+
+def test_the_same_write_id_waits_on(shared_client):
+    id_ = start_reluctant(shared_client)
+    data = os.urandom(MIB)
+    first = write(shared_client, id_, data, wait_ms=50, write_id="w", close=True)
+    assert first["timed_out"] is True
+    params = {"id": id_, "write_id": "w", "close": True}
+    again = shared_client.call("process.write", {**params, "wait_ms": 50})
+    assert again["timed_out"] is True and again["repeated"] is True
+    calls = [shared_client.begin("process.write", params) for _ in range(3)]
+    persuade(shared_client, id_)
+    for n in calls:
+        r = shared_client.end(n)
+        assert (r["bytes"], r["timed_out"], r["repeated"], r["closed"]) == (MIB, False, True, True)
+    assert shared_client.read_all(id_)[0] == b"up\n" + data
+    shared_client.wait(id_, "empty")
+
+
+def test_a_write_whose_caller_is_gone_can_be_asked_for_again(shared_engine, shared_client, backend):
+    id_ = start_reluctant(shared_client)
+    data = os.urandom(MIB)
+    with shared_engine.connect(backend) as lost:
+        lost.begin("process.write", {"id": id_, "write_id": "w", "close": True}, raw=data)
+        cancelled = lost.begin("process.write", {"id": id_, "write_id": "w"})
+        lost.cancel(cancelled)
+        with pytest.raises(wire.Refused):
+            lost.end(cancelled)
+    again = shared_client.begin("process.write", {"id": id_, "write_id": "w"}, raw=data)
+    persuade(shared_client, id_)
+    r = shared_client.end(again)
+    assert (r["bytes"], r["repeated"], r["timed_out"]) == (MIB, True, False)
+    after = shared_client.call("process.write", {"id": id_, "write_id": "w"})
+    assert (after["bytes"], after["repeated"]) == (MIB, True)
+    assert shared_client.read_all(id_)[0] == b"up\n" + data
+    shared_client.wait(id_, "empty")
+
+
 def test_a_closed_stdin_takes_no_more(shared_client):
     id_ = shared_client.start("sh", "-c", "cat; exec sleep 1000", stdin={"open": True})["id"]
     shared_client.call("process.write", {"id": id_, "data": "x", "close": True})
@@ -284,3 +348,17 @@ def test_run_of_a_command_that_reads_nothing_does_not_hang(shared_engine):
     finally:
         os.close(r)
         os.close(w)
+
+
+@pytest.mark.limit(120)
+def test_the_command_line_is_more_patient_than_one_write(engine, everything):
+    if not everything:
+        pytest.skip("the long forms: PROCTOR_TEST_ALL=1")
+    data = os.urandom(MIB // 2)  # more than the pipe and a read of it hold
+    r = engine.cli("run", "--profile", "trusted-host", "--", "sh", "-c",
+                   "sleep 33; exec sha256sum", stdin=data, patience=100)
+    assert r.stdout.split()[0] == hashlib.sha256(data).hexdigest().encode(), r.stderr
+    with engine.connect("host") as c:
+        id_ = c.start("sh", "-c", "sleep 33; exec sha256sum", stdin={"open": True})["id"]
+        assert engine.cli("write", id_, "--close", stdin=data, patience=100).returncode == 0
+        assert c.wait(id_).out.split()[0] == hashlib.sha256(data).hexdigest().encode()
