@@ -62,7 +62,7 @@ static void man_title(struct buf *b)
 	buf_adds(b,
 		 ".\\\" SPDX-License-Identifier: Apache-2.0\n"
 		 ".\\\" Made by optable from the operation table.\n"
-		 ".TH PROCTOR-OPERATIONS 7 2026-11-22 \"proctor " PROCTOR_VERSION
+		 ".TH PROCTOR-OPERATIONS 7 " PROCTOR_DATE " \"proctor " PROCTOR_VERSION
 		 "\" \"proctor\"\n"
 		 ".SH NAME\nproctor\\-operations \\- operations of the proctor engine\n");
 }
