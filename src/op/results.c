@@ -159,8 +159,8 @@ const struct result_field op_sandbox[] = {
 	  "bytes are no UTF-8." },                                                       \
 	{ s "_omitted", "integer", NULL, NULL, "Made by front ends: bytes left out "     \
 	  "between first and last part, those that the ring lost among them." },         \
-	{ s "_omitted_at", "integer", NULL, NULL, "Made by front ends: where in the "    \
-	  "bytes given they are missing." },                                             \
+	{ s "_omitted_at", "integer", NULL, NULL, "Where in the bytes given they are "   \
+	  "missing." },                                                                  \
 	{ s "_next", "integer", NULL, NULL, "Offset to read on from with process.read." }
 /* clang-format on */
 
