@@ -265,7 +265,8 @@ static void await_readable(int fd)
 		die("no answer within %d s", WAIT_MS / 1000);
 }
 
-static void expect(int control, uint32_t type)
+/* Waits for `type` or, with which all is over, for KEEPER_EMPTY; says which it was. */
+static uint32_t expect(int control, uint32_t type)
 {
 	struct {
 		struct keeper_msg m;
@@ -283,7 +284,8 @@ static void expect(int control, uint32_t type)
 		if (p.m.type == KEEPER_FAILED)
 			die("start failed: %s",
 			    ((const struct err *)(const void *)p.data)->msg);
-	} while (p.m.type != type);
+	} while (p.m.type != type && p.m.type != KEEPER_EMPTY);
+	return p.m.type;
 }
 
 static int take_launched(int sock)
@@ -330,6 +332,7 @@ static void spawn(struct world *w, struct kind *k)
 	const struct launcher *l = k->launcher;
 	int fds[4], sv[2];
 	struct err err = { 0 };
+	uint32_t said;
 	uint64_t t0;
 
 	/* Made ahead of need: it belongs to no call. */
@@ -355,14 +358,15 @@ static void spawn(struct world *w, struct kind *k)
 	(void)close(fds[1]);
 	pidfd = take_launched(l->sock);
 	if (k->prepared) {
-		expect(sv[0], KEEPER_READY);
+		(void)expect(sv[0], KEEPER_READY);
 		t0 = clock_mono();
 		commit = commit_plan(w, k, &m.id);
 		send_commit(sv[0], commit);
 	}
-	expect(sv[0], KEEPER_EXITED);
+	said = expect(sv[0], KEEPER_EXITED);
 	samples_add(&k->result, clock_mono() - t0);
-	expect(sv[0], KEEPER_EMPTY);
+	if (said != KEEPER_EMPTY)
+		(void)expect(sv[0], KEEPER_EMPTY);
 	await_readable(pidfd);
 	samples_add(&k->gone, clock_mono() - t0);
 	(void)close(sv[0]);
