@@ -28,6 +28,7 @@
 #include "../sys/spawn.h"
 #include "given.h"
 #include "keeper.h"
+#include "netstock.h"
 #include "pipes.h"
 #include "zygote.h"
 
@@ -48,6 +49,7 @@ static struct launcher {
 	int keepers_fd;
 	struct zygote zygote;
 	struct err zygote_err;
+	struct netstock nets;
 	struct pipes_account *pipes;
 	unsigned int version;
 	struct child children[CHILDREN_MAX];
@@ -170,6 +172,7 @@ struct detour {
 	struct given *given;
 	struct plan_step root, workspace; /* payload NULL = not in the plan */
 	size_t slot;
+	int net_fd; /* from the stock, -1 = clone makes one */
 	pid_t pid;
 	int pidfd;
 	struct err err;
@@ -214,12 +217,29 @@ static int detour_join(void *arg)
 	return clone_keeper(d, g->ns_flags | CLONE_PARENT, 0);
 }
 
+/* The flags that are left for clone. */
+static uint64_t enter_net(struct detour *d)
+{
+	uint64_t flags = d->given->ns_flags;
+
+	if (d->net_fd < 0)
+		return flags;
+	if (setns(d->net_fd, CLONE_NEWNET) < 0) {
+		(void)err_set(&d->err, ERR_UNSUPPORTED, "network", errno,
+			      "enter the network namespace");
+		return 0;
+	}
+	d->given->net_ready = true;
+	return flags & ~(uint64_t)CLONE_NEWNET;
+}
+
 /* Into a fresh one, by way of the zygote. */
 static int detour_fresh(void *arg)
 {
 	struct detour *d = arg;
 	struct given *g = d->given;
 	struct zygote *z = &launcher.zygote;
+	uint64_t flags;
 
 	if (zygote_enter(z, &d->err) < 0)
 		return 0;
@@ -228,9 +248,10 @@ static int detour_fresh(void *arg)
 	if (d->workspace.payload && zygote_workspace(z, &d->workspace, &g->owner,
 						     &g->fd[SLOT_WORKSPACE], &d->err) < 0)
 		return 0;
-	if (become_owner(g, &d->err) < 0)
+	flags = enter_net(d);
+	if (!flags || become_owner(g, &d->err) < 0)
 		return 0;
-	return clone_keeper(d, g->ns_flags | CLONE_PARENT, 0);
+	return clone_keeper(d, flags | CLONE_PARENT, 0);
 }
 
 static void read_steps(struct detour *d)
@@ -274,10 +295,15 @@ static int start_keeper(struct detour *d)
 		d->err = launcher.zygote_err;
 		return -d->err.code;
 	}
+	if (!g->join_flags && g->ns_flags & CLONE_NEWNET)
+		d->net_fd = netstock_take(&launcher.nets);
 	if (!g->ns_flags)
 		r = clone_keeper(d, 0, SIGCHLD);
 	else
 		r = sys_run_vm(g->join_flags ? detour_join : detour_fresh, d);
+	/* Used once, whatever has become of the keeper. */
+	if (d->net_fd >= 0)
+		(void)close(d->net_fd);
 	if (r < 0 && !d->err.code)
 		return err_set(&d->err, ERR_UNAVAILABLE, "clone", -r, "clone");
 	return d->err.code ? -d->err.code : 0;
@@ -286,7 +312,7 @@ static int start_keeper(struct detour *d)
 static void launch(const struct launch_msg *msg, const int *fds, size_t n)
 {
 	struct given given = { .msg = *msg, .version = launcher.version };
-	struct detour d = { .given = &given, .pidfd = -1 };
+	struct detour d = { .given = &given, .net_fd = -1, .pidfd = -1 };
 	struct launch_answer a = { .type = LAUNCHED, .id = msg->id };
 	char kind = msg->mode == LAUNCH_HOLDER ? 's' : 'p';
 	size_t next = 0;
@@ -423,13 +449,20 @@ int launcher_main(const char *state_dir)
 			{ .fd = launcher.sock, .events = POLLIN },
 		};
 
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		bool idle = launcher.sock >= 0 && launcher.zygote.ready &&
+			    netstock_wants(&launcher.nets);
+		int r = poll(p, 2, idle ? 0 : -1);
+
+		if (r < 0 && errno != EINTR)
 			return 1;
+		if (r == 0)
+			netstock_add(&launcher.nets, &launcher.zygote);
 		if (p[0].revents)
 			reap();
 		if (p[1].revents && !receive()) {
 			(void)close(launcher.sock);
 			launcher.sock = -1;
+			netstock_fini(&launcher.nets);
 		}
 	}
 	return 0;

@@ -52,9 +52,8 @@ static int hostname(struct keeper *k, const struct plan_step *s)
 
 static int loopback(struct keeper *k, const struct plan_step *s)
 {
-	(void)k;
 	(void)s;
-	return netns_loopback_up();
+	return k->given->net_ready ? 0 : netns_loopback_up();
 }
 
 static int attach(struct keeper *k, const struct plan_step *s)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a native command sees, and what it cannot do, under a root and an ordinary engine."""
 
+import fcntl
 import os
 import pathlib
 import re
@@ -84,6 +85,49 @@ def test_two_commands_share_no_namespace(c):
         c.call("process.write", {"id": p["id"], "close": True, "data": "\n"})
         c.wait(p["id"], "empty")
     assert len(seen[0]) == 6 and not seen[0] & seen[1]
+
+
+NS_GET_USERNS = 0xB701
+
+
+def net_of(pid):
+    """The network namespace of a process and the user namespace that owns it."""
+    fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    owner = fcntl.ioctl(fd, NS_GET_USERNS)
+    try:
+        return os.fstat(fd).st_ino, os.fstat(owner).st_ino
+    finally:
+        os.close(owner)
+        os.close(fd)
+
+
+def kept_by(pid):
+    """The network namespaces that a launcher has ready."""
+    links = (os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd"))
+    return [int(x[5:-1]) for x in links if x.startswith("net:[")]
+
+
+def test_a_prepared_network_is_used_once(c, as_root):
+    """More commands than are ever ready: each has its own, and nobody is in a kept one."""
+    look = "cat /proc/net/fib_trie; echo; echo end; read x"
+    live, prepared = [], 0
+    try:
+        for _ in range(12):
+            live.append(c.start("sh", "-c", look, stdin={"open": True}))
+            assert b"127.0.0.1" in c.read_until(live[-1]["id"], b"end\n")[0]
+        pids = [c.call("process.stats", {"id": p["id"]})["pid"] for p in live]
+        used = [net_of(p) for p in pids]
+        assert len({net for net, _ in used}) == len(live)
+        for pid, (_, owner) in zip(pids, used):
+            prepared += owner != os.stat(f"/proc/{pid}/ns/user").st_ino
+        # The launcher had a moment between two of them, at the least.
+        assert prepared > 0
+        kept = kept_by(c.call("daemon.status")["launcher_pid"])
+        assert len(set(kept)) == len(kept) and not set(kept) & {net for net, _ in used}
+    finally:
+        for p in live:
+            c.call("process.kill", {"id": p["id"], "grace_ms": 0})
+            c.wait(p["id"], "empty")
 
 
 def test_only_processes_of_its_own_are_visible(c):

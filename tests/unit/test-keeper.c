@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -19,8 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,6 +49,8 @@ struct world {
 	int boxes;
 	int launcher;
 	pid_t pid;
+	int log; /* the launcher's stderr, -1 = ours */
+	bool no_unshare_net;
 };
 
 /* One command under test. */
@@ -56,6 +63,25 @@ struct cmd {
 	struct err failed;
 	uint32_t seen; /* keeper messages, bit per type */
 };
+
+/* Takes unshare(CLONE_NEWNET) from this process, as a limit on their number would. */
+static void forbid_unshare_net(void)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CLONE_NEWNET, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = sizeof(f) / sizeof(f[0]), .filter = f };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+		_exit(126);
+}
 
 static int start_launcher(struct world *w)
 {
@@ -80,6 +106,10 @@ static int start_launcher(struct world *w)
 		/* Also right if sv[1] is the number already. */
 		int fd = fcntl(sv[1], F_DUPFD, 10);
 
+		if (w->log >= 0)
+			(void)dup2(w->log, STDERR_FILENO);
+		if (w->no_unshare_net)
+			forbid_unshare_net();
 		(void)dup2(fd, 3);
 		(void)execl(path, path, "launcher", w->dir, (char *)NULL);
 		_exit(127);
@@ -89,12 +119,14 @@ static int start_launcher(struct world *w)
 	return 0;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, bool no_unshare_net)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	char path[128];
 
 	assert_non_null(w);
+	w->no_unshare_net = no_unshare_net;
+	w->log = no_unshare_net ? memfd_create("log", MFD_CLOEXEC) : -1;
 	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/test-keeper.XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	(void)snprintf(path, sizeof(path), "%s/keepers", w->dir);
@@ -108,6 +140,16 @@ static int setup(void **state)
 	return start_launcher(w);
 }
 
+static int setup(void **state)
+{
+	return setup_with(state, false);
+}
+
+static int setup_without_stock(void **state)
+{
+	return setup_with(state, true);
+}
+
 static int teardown(void **state)
 {
 	struct world *w = *state;
@@ -117,6 +159,8 @@ static int teardown(void **state)
 	/* It ends with its last keeper: every test has to have ended its own. */
 	assert_int_equal(waitpid(w->pid, NULL, 0), w->pid);
 	(void)close(w->boxes);
+	if (w->log >= 0)
+		(void)close(w->log);
 	(void)snprintf(cmd, sizeof(cmd), "%s", w->dir);
 	if (fork() == 0) {
 		(void)execlp("rm", "rm", "-rf", cmd, (char *)NULL);
@@ -682,6 +726,38 @@ static void test_a_native_command_is_alone(void **state)
 	assert_int_equal(st.st_uid, geteuid());
 }
 
+static void test_without_a_prepared_network_it_makes_its_own(void **state)
+{
+	struct wish q = { .native = true,
+			  .script = "readlink /proc/self/ns/net; grep -q 127.0.0.1 "
+				    "/proc/net/fib_trie && echo up" };
+	struct world *w = *state;
+	char own[64] = "", log[4096] = "";
+	const char *line;
+
+	if (!native_possible()) {
+		skip();
+		return;
+	}
+	assert_true(readlink("/proc/self/ns/net", own, sizeof(own) - 1) > 0);
+	for (int i = 0; i < 2; i++) {
+		const char *out;
+		struct cmd c;
+
+		launch(w, &q, &c);
+		finish(&c);
+		out = output(&c, 0);
+		assert_memory_equal(out, "net:[", 5);
+		assert_int_not_equal(strncmp(out, own, strlen(own)), 0);
+		assert_string_equal(strchr(out, '\n'), "\nup\n");
+	}
+	/* Said, and said once. */
+	assert_true(pread(w->log, log, sizeof(log) - 1, 0) > 0);
+	line = strstr(log, "warning: no network namespaces can be made ahead of need");
+	assert_non_null(line);
+	assert_null(strstr(strchr(line, '\n'), "ahead of need"));
+}
+
 static void test_a_damaged_plan_starts_nothing(void **state)
 {
 	(void)state;
@@ -734,6 +810,9 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_native_command_is_alone, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_without_a_prepared_network_it_makes_its_own,
+			setup_without_stock, teardown),
 		cmocka_unit_test(test_a_damaged_plan_starts_nothing),
 	};
 
