@@ -25,7 +25,8 @@ struct given {
 	uint32_t join_flags; /* of STEP_JOIN, 0 = none */
 	struct step_owner owner;
 	bool has_owner;
-	bool net_ready; /* the network namespace is a prepared one, loopback up */
+	bool root_ready;      /* "/" is the root that STEP_ROOT asks for */
+	bool net_ready;	      /* the network namespace is a prepared one, loopback up */
 	unsigned int version; /* KEEPER_VERSION, or an older one in tests */
 };
 

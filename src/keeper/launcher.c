@@ -243,11 +243,14 @@ static int detour_fresh(void *arg)
 
 	if (zygote_enter(z, &d->err) < 0)
 		return 0;
-	if (d->root.payload && zygote_root(z, &d->root, &g->fd[SLOT_ROOT], &d->err) < 0)
-		return 0;
 	if (d->workspace.payload && zygote_workspace(z, &d->workspace, &g->owner,
 						     &g->fd[SLOT_WORKSPACE], &d->err) < 0)
 		return 0;
+	/* Before we leave what shows it. */
+	g->fd[SLOT_PROC] = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (d->root.payload && zygote_root(z, &d->root, &d->err) < 0)
+		return 0;
+	g->root_ready = d->root.payload != NULL;
 	flags = enter_net(d);
 	if (!flags || become_owner(g, &d->err) < 0)
 		return 0;

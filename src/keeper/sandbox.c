@@ -22,19 +22,21 @@
 #include "../sys/userns.h"
 #include "keeper.h"
 
-/* Relative to the directory that zygote_enter() leaves as the current one. */
-#define SCRATCH_AT "../scratch"
+/*
+ * The scratch has to be attached while parts of it are cloned: where /proc will be,
+ * which every root has and nothing is bound to.
+ */
+#define SCRATCH_AT "/proc"
 
 static int idmap(struct keeper *k, const struct plan_step *s)
 {
 	const struct step_idmap *m = s->payload;
 	int r;
 
-	(void)k;
 	/* The change of user made us undumpable, and /proc/self root's. */
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = userns_map_self(m->uid, m->gid);
+	r = userns_map_self(k->given->fd[SLOT_PROC], m->uid, m->gid);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	return r;
@@ -59,10 +61,11 @@ static int loopback(struct keeper *k, const struct plan_step *s)
 static int attach(struct keeper *k, const struct plan_step *s)
 {
 	(void)s;
-	k->root_fd = k->given->fd[SLOT_ROOT];
-	if (k->root_fd < 0)
+	/* Never upon the host's. */
+	if (!k->given->root_ready)
 		return -EINVAL;
-	return mounts_attach(k->root_fd, AT_FDCWD, "");
+	k->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return k->root_fd < 0 ? -errno : 0;
 }
 
 static int scratch(struct keeper *k, const struct plan_step *s)
@@ -79,7 +82,6 @@ static int scratch(struct keeper *k, const struct plan_step *s)
 	if (fd < 0)
 		return fd;
 	k->scratch_fd = fd;
-	/* Parts of it can be cloned only while it is attached; goes with the old root. */
 	return mounts_attach(fd, AT_FDCWD, SCRATCH_AT);
 }
 
@@ -172,6 +174,8 @@ static int proc(struct keeper *k, const struct plan_step *s)
 		k->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (k->root_fd < 0 || umount2("/proc", MNT_DETACH) < 0)
 			return -errno;
+	} else if (k->scratch_fd >= 0 && umount2(SCRATCH_AT, MNT_DETACH) < 0) {
+		return -errno;
 	}
 	at = mounts_open_in(k->root_fd, "/proc", O_PATH | O_DIRECTORY);
 	if (at < 0)
@@ -182,10 +186,11 @@ static int proc(struct keeper *k, const struct plan_step *s)
 	return r;
 }
 
+/* The launcher cloned us into a namespace that has the root as its own already. */
 static int pivot(struct keeper *k, const struct plan_step *s)
 {
 	(void)s;
-	return mounts_pivot(k->root_fd);
+	return !k->given->root_ready ? -EINVAL : chdir("/") < 0 ? -errno : 0;
 }
 
 static int (*const steps[STEP_MAX_])(struct keeper *k, const struct plan_step *s) = {
@@ -242,12 +247,12 @@ int sandbox_prepare(struct keeper *k, struct err *err)
 				       what ? " " : "", what ? what : "");
 		}
 	}
-	if (k->root_fd >= 0 && k->root_fd != k->given->fd[SLOT_ROOT])
+	if (k->root_fd >= 0)
 		(void)close(k->root_fd);
 	if (k->scratch_fd >= 0)
 		(void)close(k->scratch_fd);
 	k->root_fd = k->scratch_fd = -1;
-	close_slot(k, SLOT_ROOT);
+	close_slot(k, SLOT_PROC);
 	close_slot(k, SLOT_WORKSPACE);
 	close_slot(k, SLOT_PREPARE);
 	close_slot(k, SLOT_HOLDER);

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
@@ -22,9 +23,8 @@
 #include "../sys/spawn.h"
 #include "../sys/userns.h"
 
-/* Where keepers attach their root before they pivot; relative to the staging area. */
-#define AT_DIR "at"
-#define SCRATCH_DIR "scratch"
+/* In the stage. */
+#define PROC_DIR "proc"
 
 struct opening {
 	struct zygote *z;
@@ -41,13 +41,42 @@ static int no_userns(struct err *err, int e, const char *what)
 		       what);
 }
 
+/* As the one process that this PID namespace ever has. */
+static int attach_proc(int stage_fd)
+{
+	CLEANUP(close)
+	int fd = mounts_new("proc", NULL,
+			    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+	return fd < 0 ? fd : mounts_attach(fd, stage_fd, PROC_DIR);
+}
+
+/* The /proc of a PID namespace whose only process is gone. */
+static int make_empty_proc(int stage_fd)
+{
+	pid_t pid;
+	int status;
+
+	if (mkdirat(stage_fd, PROC_DIR, 0755) < 0)
+		return -errno;
+	pid = sys_clone3(CLONE_NEWPID, SIGCHLD, NULL);
+	if (pid < 0)
+		return (int)pid;
+	if (pid == 0)
+		_exit(-attach_proc(stage_fd));
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
 /* Runs as the first process of the zygote; shares memory and descriptors. */
 static int build_zygote(void *arg)
 {
 	static const char *const options[] = { "size=4m", "mode=0755", NULL };
 	struct opening *o = arg;
 	struct zygote *z = o->z;
-	CLEANUP(close) int stage = -1;
+	CLEANUP(close) int stage = -1, proc = -1;
 	int r;
 
 	/* What is made here is for users who own none of it. */
@@ -58,7 +87,8 @@ static int build_zygote(void *arg)
 		/* Changing credentials made the memory undumpable and /proc/self root's.
 		 */
 		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-		r = userns_map_self(o->uid, o->gid);
+		proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = userns_map_self(proc, o->uid, o->gid);
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		if (r < 0)
 			return no_userns(o->err, -r, "write the id maps");
@@ -77,8 +107,9 @@ static int build_zygote(void *arg)
 	if (r < 0)
 		return err_set(o->err, ERR_UNSUPPORTED, "zygote", -r,
 			       "attach the staging area");
-	if (mkdirat(stage, AT_DIR, 0755) < 0 || mkdirat(stage, SCRATCH_DIR, 0755) < 0)
-		return err_set(o->err, ERR_UNSUPPORTED, "zygote", errno, "mkdir");
+	r = make_empty_proc(stage);
+	if (r < 0)
+		return err_set(o->err, ERR_UNSUPPORTED, "zygote", -r, "mount a /proc");
 	z->mnt_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (z->mnt_fd < 0)
 		return err_set(o->err, ERR_UNSUPPORTED, "zygote", errno,
@@ -115,8 +146,6 @@ int zygote_enter(struct zygote *z, struct err *err)
 	if (setns(z->mnt_fd, CLONE_NEWNS) < 0)
 		return err_set(err, ERR_UNSUPPORTED, "zygote", errno,
 			       "enter its mount namespace");
-	if (fchdir(z->stage_fd) < 0 || chdir(AT_DIR) < 0)
-		return err_set(err, ERR_UNSUPPORTED, "zygote", errno, "chdir");
 	return 0;
 }
 
@@ -208,23 +237,11 @@ static int add_file(int root_fd, unsigned int n, const char *text, const char *t
 	return r;
 }
 
-static int build_root(struct zygote *z, const struct plan_step *step, const char *name,
-		      struct err *err)
+static int add_entries(const struct plan_step *step, int root, struct err *err)
 {
-	static const char *const options[] = { "size=4m", "mode=0755", NULL };
 	const struct step_root *fixed = step->payload;
-	CLEANUP(close) int root = -1;
 	int r;
 
-	root = mounts_new("tmpfs", options, MOUNT_ATTR_NOSUID);
-	if (root < 0)
-		return err_set(err, ERR_UNSUPPORTED, "root", -root, "mount a tmpfs");
-	if (mkdirat(z->stage_fd, name, 0700) < 0)
-		return err_set(err, ERR_UNSUPPORTED, "root", errno, "mkdir");
-	/* Attached first: only then can parts of it be cloned. */
-	r = mounts_attach(root, z->stage_fd, name);
-	if (r < 0)
-		return err_set(err, ERR_UNSUPPORTED, "root", -r, "attach");
 	for (uint32_t i = 0; i < fixed->count; i++) {
 		const char *kind = plan_text(step, 3 * (size_t)i);
 		const char *source = plan_text(step, 3 * (size_t)i + 1);
@@ -239,22 +256,66 @@ static int build_root(struct zygote *z, const struct plan_step *step, const char
 			return err_set(err, ERR_UNSUPPORTED, "root", -r, "%s %s", kind,
 				       target);
 	}
-	r = mounts_set(root, MOUNT_ATTR_RDONLY, false);
-	if (r < 0)
-		return err_set(err, ERR_UNSUPPORTED, "root", -r, "make it read-only");
 	return 0;
 }
 
-static void drop_root(struct zygote *z, struct zygote_root *e)
+static int add_proc(int root)
 {
-	char path[48];
+	CLEANUP(close) int fd = mounts_clone(AT_FDCWD, PROC_DIR, false);
+	CLEANUP(close) int at = mounts_open_in(root, "/proc", O_PATH | O_DIRECTORY);
 
-	/* Sandboxes that were cloned from it keep their copies. */
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%u", z->stage_fd, e->name);
-	(void)umount2(path, MNT_DETACH);
-	(void)snprintf(path, sizeof(path), "%u", e->name);
-	(void)unlinkat(z->stage_fd, path, AT_REMOVEDIR);
-	e->hash = 0;
+	if (at == -ENOENT)
+		return 0;
+	return fd < 0 ? fd : at < 0 ? at : mounts_attach(fd, at, "");
+}
+
+/* In a copy of the zygote's namespace, the current directory being the stage. */
+static int build_root(const struct plan_step *step, struct err *err)
+{
+	static const char *const options[] = { "size=4m", "mode=0755", NULL };
+	CLEANUP(close) int root = -1;
+	int r;
+
+	root = mounts_new("tmpfs", options, MOUNT_ATTR_NOSUID);
+	if (root < 0)
+		return err_set(err, ERR_UNSUPPORTED, "root", -root, "mount a tmpfs");
+	/* Attached first: only then can parts of it be cloned. */
+	r = mounts_attach(root, AT_FDCWD, "");
+	if (r < 0)
+		return err_set(err, ERR_UNSUPPORTED, "root", -r, "attach");
+	r = add_entries(step, root, err);
+	if (r < 0)
+		return r;
+	r = add_proc(root);
+	if (r < 0)
+		return err_set(err, ERR_UNSUPPORTED, "root", -r, "add a /proc");
+	r = mounts_set(root, MOUNT_ATTR_RDONLY, false);
+	if (r < 0)
+		return err_set(err, ERR_UNSUPPORTED, "root", -r, "make it read-only");
+	r = mounts_pivot(root);
+	return r < 0 ? err_set(err, ERR_UNSUPPORTED, "root", -r, "pivot") : 0;
+}
+
+/* Leaves us in the new namespace. */
+static int make_root(struct zygote *z, const struct plan_step *step, struct err *err)
+{
+	CLEANUP(close) int self = -1;
+	int fd, r;
+
+	/* While the host's is still there. */
+	self = open("/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (self < 0)
+		return err_set(err, ERR_UNSUPPORTED, "root", errno, "open /proc/self/ns");
+	if (fchdir(z->stage_fd) < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_set(err, ERR_UNSUPPORTED, "root", errno,
+			       "make a mount namespace");
+	r = build_root(step, err);
+	if (r < 0)
+		return r;
+	fd = openat(self, "mnt", O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_set(err, ERR_UNSUPPORTED, "root", errno,
+				"open the namespace") :
+			fd;
 }
 
 static uint64_t hash_payload(const struct plan_step *s)
@@ -267,35 +328,29 @@ static uint64_t hash_payload(const struct plan_step *s)
 	return h ? h : 1;
 }
 
-int zygote_root(struct zygote *z, const struct plan_step *step, int *ret_fd,
-		struct err *err)
+int zygote_root(struct zygote *z, const struct plan_step *step, struct err *err)
 {
 	struct zygote_root *e = &z->roots[0];
 	uint64_t hash = hash_payload(step);
-	char name[16];
-	int fd, r;
+	int fd;
 
 	for (int i = 0; i < ZYGOTE_ROOTS && e->hash != hash; i++)
 		if (z->roots[i].hash == hash || z->roots[i].used < e->used)
 			e = &z->roots[i];
-	if (e->hash != hash) {
+	if (e->hash == hash) {
+		if (setns(e->mnt_fd, CLONE_NEWNS) < 0)
+			return err_set(err, ERR_UNSUPPORTED, "root", errno,
+				       "enter its mount namespace");
+	} else {
+		fd = make_root(z, step, err);
+		if (fd < 0)
+			return fd;
+		/* Sandboxes that were cloned from the old one keep their copies. */
 		if (e->hash)
-			drop_root(z, e);
-		e->name = ++z->names;
-		(void)snprintf(name, sizeof(name), "%u", e->name);
-		r = build_root(z, step, name, err);
-		if (r < 0) {
-			drop_root(z, e);
-			return r;
-		}
-		e->hash = hash;
+			(void)close(e->mnt_fd);
+		*e = (struct zygote_root){ .hash = hash, .mnt_fd = fd };
 	}
 	e->used = ++z->clock;
-	(void)snprintf(name, sizeof(name), "%u", e->name);
-	fd = mounts_clone(z->stage_fd, name, true);
-	if (fd < 0)
-		return err_set(err, ERR_UNSUPPORTED, "root", -fd, "clone the mount tree");
-	*ret_fd = fd;
 	return 0;
 }
 

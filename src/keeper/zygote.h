@@ -4,11 +4,17 @@
 /*
  * zygote - a mount namespace kept ready, from which sandboxes are cloned
  *
- * It has the host's mounts (as a slave, so that later ones appear), a staging
- * tmpfs over the keepers' directory, and on that the read-only roots. An ordinary
- * user's zygote is in a user namespace of its own as well, since only there he may
- * mount. The launcher itself stays outside of both: a process inside that user
- * namespace could not join a sandbox that an earlier launcher made.
+ * It has the host's mounts (as a slave, so that later ones appear) and a tmpfs over
+ * the keepers' directory. Each read-only root is a mount namespace of its own whose
+ * "/" it is, so that the namespace of a keeper, which is a copy of it, has the right
+ * root from the beginning and never saw another one: no keeper pivots, and no
+ * mount of the host is copied that the root does not show. Its /proc is that of a
+ * PID namespace where nobody lives, since the kernel gives a sandbox a /proc of its
+ * own only where one is visible already (mount_too_revealing() in fs/namespace.c).
+ *
+ * An ordinary user's zygote is in a user namespace of its own as well, since only
+ * there he may mount. The launcher itself stays outside of both: a process inside
+ * that user namespace could not join a sandbox that an earlier launcher made.
  *
  * Everything but zygote_open() runs inside the zygote, in a detour through
  * sys_run_vm(), and shares the launcher's memory.
@@ -26,7 +32,7 @@
 struct zygote_root {
 	uint64_t hash; /* of the step's payload; 0 = unused */
 	uint64_t used; /* for choosing the one to give up */
-	unsigned int name;
+	int mnt_fd;
 };
 struct zygote_idmap {
 	struct step_owner owner;
@@ -38,23 +44,21 @@ struct zygote {
 	bool ready;
 	int user_fd; /* -1 as root */
 	int mnt_fd;
-	int stage_fd; /* O_PATH of the staging tmpfs */
+	int stage_fd; /* O_PATH of the tmpfs over the keepers' directory */
 	uint64_t clock;
-	unsigned int names;
 	struct zygote_root roots[ZYGOTE_ROOTS];
 	struct zygote_idmap idmaps[ZYGOTE_IDMAPS];
 };
 
-/* stage_path: a directory that the staging tmpfs may hide inside the zygote. */
+/* stage_path: a directory that the zygote's tmpfs may hide inside the zygote. */
 int zygote_open(struct zygote *z, const char *stage_path, struct err *err);
 
-/* From the detour: goes inside, with the staging area's "at" as current directory. */
+/* From the detour: goes inside. */
 int zygote_enter(struct zygote *z, struct err *err);
-
-/* Inside: a detached clone of the root for this step, built first if it is new. */
-int zygote_root(struct zygote *z, const struct plan_step *step, int *ret_fd,
-		struct err *err);
 
 /* Inside: a detached clone of the workspace, checked, id-mapped for owner if asked. */
 int zygote_workspace(struct zygote *z, const struct plan_step *step,
 		     const struct step_owner *owner, int *ret_fd, struct err *err);
+
+/* Last: goes on into the namespace of this step's root, which is built if it is new. */
+int zygote_root(struct zygote *z, const struct plan_step *step, struct err *err);

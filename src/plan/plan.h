@@ -195,7 +195,7 @@ enum plan_slot {
 	SLOT_HOLDER, /* pidfd of the sandbox's holder; the launcher keeps it */
 	SLOT_SENT_,  /* those above travel from the engine; those below are made */
 	SLOT_LISTEN = SLOT_SENT_, /* for the next engine */
-	SLOT_ROOT,		  /* detached mount */
+	SLOT_PROC,		  /* O_PATH of the host's /proc, for the id maps */
 	SLOT_WORKSPACE,		  /* detached mount */
 	SLOT_MAX_,
 };

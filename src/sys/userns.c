@@ -15,29 +15,29 @@
 #include "../base/fd.h"
 #include "spawn.h"
 
-static int write_file(const char *path, const char *text)
+static int write_file(int dir_fd, const char *path, const char *text)
 {
-	CLEANUP(close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	CLEANUP(close) int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
 	return fd_write_all(fd, text, strlen(text));
 }
 
-int userns_map_self(uid_t uid, gid_t gid)
+int userns_map_self(int proc_fd, uid_t uid, gid_t gid)
 {
 	char line[64];
 	int r;
 
-	r = write_file("/proc/self/setgroups", "deny");
+	r = write_file(proc_fd, "self/setgroups", "deny");
 	if (r < 0)
 		return r;
 	(void)snprintf(line, sizeof(line), "%u %u 1", uid, uid);
-	r = write_file("/proc/self/uid_map", line);
+	r = write_file(proc_fd, "self/uid_map", line);
 	if (r < 0)
 		return r;
 	(void)snprintf(line, sizeof(line), "%u %u 1", gid, gid);
-	return write_file("/proc/self/gid_map", line);
+	return write_file(proc_fd, "self/gid_map", line);
 }
 
 static int map_other(pid_t pid, const char *file, unsigned int inner, unsigned int outer)
@@ -46,7 +46,7 @@ static int map_other(pid_t pid, const char *file, unsigned int inner, unsigned i
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
 	(void)snprintf(line, sizeof(line), "%u %u 1", inner, outer);
-	return write_file(path, line);
+	return write_file(AT_FDCWD, path, line);
 }
 
 int userns_for_idmap(uid_t inner_uid, uid_t outer_uid, gid_t inner_gid, gid_t outer_gid)

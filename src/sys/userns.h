@@ -11,9 +11,10 @@
 /*
  * Called by the first process of a new user namespace: maps one uid and one gid
  * to themselves, denying setgroups(2) as an unprivileged map requires. Needs an
- * effective uid and gid equal to these and a dumpable process. -errno.
+ * effective uid and gid equal to these and a dumpable process. proc_fd is a /proc
+ * that shows the process. -errno.
  */
-int userns_map_self(uid_t uid, gid_t gid);
+int userns_map_self(int proc_fd, uid_t uid, gid_t gid);
 
 /*
  * A descriptor of a user namespace that maps inner uid/gid to outer ones, for an

@@ -6,6 +6,8 @@ import os
 import pathlib
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -128,6 +130,41 @@ def test_a_prepared_network_is_used_once(c, as_root):
         for p in live:
             c.call("process.kill", {"id": p["id"], "grace_ms": 0})
             c.wait(p["id"], "empty")
+
+
+# With all capabilities of root in a sandbox's mount namespace.
+BREAK_OUT = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open(f"/proc/{sys.argv[1]}/ns/mnt", os.O_RDONLY)
+assert libc.unshare(0x20000) == 0 and libc.setns(fd, 0x20000) == 0
+top = sorted(os.listdir("/"))
+here = os.stat(".")
+removed = 0
+while libc.umount2(b"/proc", 2) == 0:
+    removed += 1
+print("proc", removed, *[n for n in os.listdir("/proc") if n.isdigit()])
+for path in (b"/usr", b"/etc"):
+    print("umount", libc.umount2(path, 2), os.strerror(ctypes.get_errno()))
+# The classic way out of a chroot.
+os.chroot("/dev")
+for _ in range(20):
+    os.chdir("..")
+print("root", os.path.samestat(here, os.stat(".")), sorted(os.listdir(".")) == top)
+os.chroot(".")
+print("secret", os.path.exists(sys.argv[2]))
+"""
+
+
+def test_below_its_root_lies_nothing_of_the_host(c, as_root, shared_engine, waiting):  # noqa: F811
+    secret = str(shared_engine.state / "journal.db")
+    assert os.path.exists(secret)
+    out = subprocess.run([sys.executable, "-c", BREAK_OUT, str(waiting["pid"]), secret], check=True,
+                         capture_output=True, text=True, timeout=20).stdout.splitlines()
+    # Its own /proc can be taken away; what is below shows no process at all.
+    assert out[0] == "proc 1", out
+    assert out[1:3] == ["umount -1 Invalid argument"] * 2, out
+    assert out[3:] == ["root True True", "secret False"], out
 
 
 def test_only_processes_of_its_own_are_visible(c):
