@@ -90,68 +90,72 @@ static int dir(struct keeper *k, const struct plan_step *s)
 	const struct step_dir *f = s->payload;
 	const char *path = plan_text(s, 0);
 
-	return path ? mounts_mkdirs(k->scratch_fd, path, (mode_t)f->mode) : -EINVAL;
+	if (!path || path[0] == '/')
+		return -EINVAL;
+	/* Parents come first in a plan, and nobody else has put a link there yet. */
+	if (mkdirat(k->scratch_fd, path, (mode_t)f->mode) == 0 || errno == EEXIST)
+		return 0;
+	return mounts_mkdirs(k->scratch_fd, path, (mode_t)f->mode);
+}
+
+/* At an absolute path below the root; no link in it leads out. */
+static int attach_in(int root_fd, const char *path, int fd)
+{
+	CLEANUP(close) int at = -1;
+
+	/* One level below it there is no link to follow: move_mount(2) takes none. */
+	if (path[0] == '/' && path[1] && !strchr(path + 1, '/') &&
+	    strcmp(path + 1, "..") != 0)
+		return mounts_attach(fd, root_fd, path + 1);
+	at = mounts_open_in(root_fd, path, O_PATH | O_DIRECTORY);
+	return at < 0 ? at : mounts_attach(fd, at, "");
 }
 
 static int bind_dir(struct keeper *k, const struct plan_step *s)
 {
 	const struct step_bind *f = s->payload;
 	const char *source = plan_text(s, 0), *target = plan_text(s, 1);
-	CLEANUP(close) int from = -1, fd = -1, at = -1;
+	CLEANUP(close) int fd = -1;
 	int r;
 
-	if (!target)
+	if (!target || source[0] == '/')
 		return -EINVAL;
-	from = mounts_open_in(k->scratch_fd, source, O_PATH | O_DIRECTORY);
-	if (from < 0)
-		return from;
-	fd = mounts_clone(from, "", false);
+	/* No links in the scratch: see dir(). */
+	fd = mounts_clone(k->scratch_fd, source, false);
 	if (fd < 0)
 		return fd;
 	r = f->noexec ? mounts_set(fd, MOUNT_ATTR_NOEXEC, false) : 0;
-	if (r < 0)
-		return r;
-	at = mounts_open_in(k->root_fd, target, O_PATH | O_DIRECTORY);
-	return at < 0 ? at : mounts_attach(fd, at, "");
+	return r < 0 ? r : attach_in(k->root_fd, target, fd);
 }
 
 static int mount_workspace(struct keeper *k, const struct plan_step *s)
 {
 	const char *target = plan_text(s, 0);
-	CLEANUP(close) int at = -1;
 
 	if (!target || k->given->fd[SLOT_WORKSPACE] < 0)
 		return -EINVAL;
-	at = mounts_open_in(k->root_fd, target, O_PATH | O_DIRECTORY);
-	return at < 0 ? at : mounts_attach(k->given->fd[SLOT_WORKSPACE], at, "");
+	return attach_in(k->root_fd, target, k->given->fd[SLOT_WORKSPACE]);
 }
 
 static int devpts(struct keeper *k, const struct plan_step *s)
 {
 	static const char *const options[] = { "ptmxmode=0666", "mode=0620", NULL };
-	CLEANUP(close) int fd = -1, at = -1;
+	CLEANUP(close) int fd = -1;
 
 	(void)s;
 	fd = mounts_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-	if (fd < 0)
-		return fd;
-	at = mounts_open_in(k->root_fd, "/dev/pts", O_PATH | O_DIRECTORY);
-	return at < 0 ? at : mounts_attach(fd, at, "");
+	return fd < 0 ? fd : attach_in(k->root_fd, "/dev/pts", fd);
 }
 
 static int read_only_part(int proc_fd, const char *path)
 {
-	CLEANUP(close) int at = mounts_open_in(proc_fd, path, O_PATH);
-	CLEANUP(close) int fd = -1;
+	CLEANUP(close) int fd = mounts_clone(proc_fd, path, false);
 	int r;
 
-	if (at < 0)
-		return at == -ENOENT ? 0 : at;
-	fd = mounts_clone(at, "", false);
 	if (fd < 0)
-		return fd;
+		return fd == -ENOENT ? 0 : fd;
 	r = mounts_set(fd, MOUNT_ATTR_RDONLY, false);
-	return r < 0 ? r : mounts_attach(fd, at, "");
+	return r < 0 ? r : mounts_attach(fd, proc_fd, path);
 }
 
 /*
@@ -162,7 +166,7 @@ static int read_only_part(int proc_fd, const char *path)
 static int proc(struct keeper *k, const struct plan_step *s)
 {
 	static const char *const parts[] = { "sys", "sysrq-trigger", "irq", "bus" };
-	CLEANUP(close) int fd = -1, at = -1;
+	CLEANUP(close) int fd = -1;
 	int r;
 
 	(void)s;
@@ -177,10 +181,7 @@ static int proc(struct keeper *k, const struct plan_step *s)
 	} else if (k->scratch_fd >= 0 && umount2(SCRATCH_AT, MNT_DETACH) < 0) {
 		return -errno;
 	}
-	at = mounts_open_in(k->root_fd, "/proc", O_PATH | O_DIRECTORY);
-	if (at < 0)
-		return at;
-	r = mounts_attach(fd, at, "");
+	r = attach_in(k->root_fd, "/proc", fd);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
 		r = read_only_part(fd, parts[i]);
 	return r;
