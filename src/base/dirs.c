@@ -50,35 +50,58 @@ static const char *xdg(const char *name)
 	return dir && *dir == '/' ? dir : NULL;
 }
 
-int dirs_state(char buf[static PATH_MAX], struct err *err)
+/* 1 and <home>/<below>/proctor, by XDG's variable, HOME, or the user database. */
+static int in_home(char buf[static PATH_MAX], const char *variable, const char *below,
+		   struct err *err)
 {
 	CLEANUP(free) char *space = NULL;
 	struct passwd pw, *found = NULL;
-	const char *dir;
+	const char *dir = xdg(variable);
+	char tail[64];
 	int r;
 
-	r = from_own(buf, "PROCTOR_STATE_DIR", err);
+	(void)snprintf(tail, sizeof(tail), "%s/proctor", dir ? "" : below);
+	if (!dir)
+		dir = xdg("HOME");
+	if (!dir) {
+		space = malloc(PASSWD_MAX);
+		if (space)
+			(void)getpwuid_r(geteuid(), &pw, space, PASSWD_MAX, &found);
+		if (!found || !found->pw_dir || *found->pw_dir != '/')
+			return 0;
+		dir = found->pw_dir;
+	}
+	r = put(buf, dir, tail, err);
+	return r < 0 ? r : 1;
+}
+
+int dirs_state(char buf[static PATH_MAX], struct err *err)
+{
+	int r = from_own(buf, "PROCTOR_STATE_DIR", err);
+
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (geteuid() == 0)
 		return put(buf, "/var/lib/proctor", "", err);
-	dir = xdg("XDG_STATE_HOME");
-	if (dir)
-		return put(buf, dir, "/proctor", err);
-	dir = xdg("HOME");
-	if (dir)
-		return put(buf, dir, "/.local/state/proctor", err);
+	r = in_home(buf, "XDG_STATE_HOME", "/.local/state", err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return err_set(err, ERR_UNAVAILABLE, "directory", 0,
+		       "no home directory for uid %u: set HOME, XDG_STATE_HOME or "
+		       "PROCTOR_STATE_DIR",
+		       (unsigned int)geteuid());
+}
 
-	space = malloc(PASSWD_MAX);
-	if (space)
-		(void)getpwuid_r(geteuid(), &pw, space, PASSWD_MAX, &found);
-	if (!found || !found->pw_dir || *found->pw_dir != '/')
-		return err_set(
-			err, ERR_UNAVAILABLE, "directory", 0,
-			"no home directory for uid %u: set HOME, XDG_STATE_HOME or "
-			"PROCTOR_STATE_DIR",
-			(unsigned int)geteuid());
-	return put(buf, found->pw_dir, "/.local/state/proctor", err);
+int dirs_config(char buf[static PATH_MAX], struct err *err)
+{
+	int r = from_own(buf, "PROCTOR_CONFIG_DIR", err);
+
+	if (r == 0) {
+		buf[0] = '\0';
+		if (geteuid() != 0)
+			r = in_home(buf, "XDG_CONFIG_HOME", "/.config", err);
+	}
+	return r < 0 ? r : 0;
 }
 
 int dirs_runtime(char buf[static PATH_MAX], struct err *err)

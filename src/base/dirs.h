@@ -10,9 +10,12 @@
  *	runtime		/run/proctor		$XDG_RUNTIME_DIR/proctor, or
  *						<state>/run
  *
- * $PROCTOR_STATE_DIR and $PROCTOR_RUNTIME_DIR come first for everybody. A path
- * must be absolute: a relative one of XDG is ignored, as its specification says,
- * one of ours is an error. Nothing is made here but by dirs_make().
+ *	configuration	none			$XDG_CONFIG_HOME/proctor, or
+ *						~/.config/proctor
+ *
+ * $PROCTOR_STATE_DIR, $PROCTOR_RUNTIME_DIR and $PROCTOR_CONFIG_DIR come first for
+ *everybody. A path must be absolute: a relative one of XDG is ignored, as its
+ *specification says, one of ours is an error. Nothing is made here but by dirs_make().
  */
 
 #include <limits.h>
@@ -22,6 +25,8 @@
 /* ERR_INVALID_INPUT for a path that cannot be used, ERR_UNAVAILABLE without a home. */
 int dirs_state(char buf[static PATH_MAX], struct err *err);
 int dirs_runtime(char buf[static PATH_MAX], struct err *err);
+/* The user's own; "" for root, who has the system's, and without a home. */
+int dirs_config(char buf[static PATH_MAX], struct err *err);
 
 /*
  * Opens the directory, made with its parents where missing (0700), and refuses

@@ -45,6 +45,28 @@ static void ceiling_profile(struct cli *cli)
 		};
 }
 
+/* As its file, which can be edited and put where it counts. */
+static void print_profile(const json_t *profile)
+{
+	CLEANUP(buf_fini) struct buf name = { 0 }, origin = { 0 }, text = { 0 };
+	const char *line = cli_get(profile, "text");
+
+	out_clean(&name, cli_get(profile, "name"));
+	out_clean(&origin, cli_get(profile, "origin"));
+	(void)printf("# profile %s, %s\n", name.len ? name.data : "",
+		     origin.len ? origin.data : "");
+	while (*line) {
+		size_t n = strcspn(line, "\n");
+		CLEANUP(free) char *one = strndup(line, n);
+
+		buf_fini(&text);
+		if (one)
+			out_clean(&text, one);
+		(void)puts(text.len ? text.data : "");
+		line += n + (line[n] == '\n');
+	}
+}
+
 int verb_policy_show(struct cli *cli)
 {
 	CLEANUP(json_decref) json_t *result = NULL;
@@ -54,8 +76,10 @@ int verb_policy_show(struct cli *cli)
 	status = cli_connect(cli, CLI_NEEDS_NOTHING);
 	if (status == 0)
 		status = cli_call(cli, "policy.show", profile_params(cli), &result);
-	if (result)
+	if (result && cli_has(cli, OPT_JSON))
 		out_json(result);
+	else if (result)
+		print_profile(json_object_get(result, "profile"));
 	return status;
 }
 

@@ -181,10 +181,12 @@ static bool is_system_dir(const char *path)
 {
 	const struct profile *p;
 
-	for (size_t i = 0; (p = profile_at(i)); i++)
-		for (size_t k = 0; p->read[k]; k++)
+	for (size_t i = 0; i < PROFILES_MAX; i++) {
+		p = profile_at(i);
+		for (size_t k = 0; p && p->read[k]; k++)
 			if (strcmp(p->read[k], path) == 0)
 				return true;
+	}
 	return false;
 }
 
@@ -261,20 +263,22 @@ static int open_workspace(const struct principal *who, const char *path, bool by
 static int choose_profiles(struct ceiling *c, const struct ceiling_request *req,
 			   struct err *err)
 {
-	for (size_t i = 0; i < req->n_profiles; i++) {
-		const struct profile *p = profile_find(req->profiles[i]);
+	static char standard[] = PROFILE_DEFAULT;
+	char *const none[] = { standard };
+	char *const *names = req->n_profiles > 0 ? req->profiles : none;
 
-		if (!p)
-			return err_set(err, ERR_INVALID_INPUT, "hello.profiles", 0,
-				       "there is no profile \"%s\"", req->profiles[i]);
+	for (size_t i = 0; i < MAX(req->n_profiles, (size_t)1); i++) {
+		const struct profile *p;
+		struct err why;
+
+		if (profile_get(names[i], &p, &why) < 0)
+			return err_set(err,
+				       why.code == ERR_NOT_FOUND ? ERR_INVALID_INPUT :
+								   why.code,
+				       "hello.profiles", 0, "%s", why.msg);
 		c->profiles |= 1u << profile_index(p);
 		if (!c->first)
 			c->first = p;
-	}
-	if (!c->first) {
-		c->first = profile_find(PROFILE_DEFAULT);
-		assert(c->first);
-		c->profiles = 1u << profile_index(c->first);
 	}
 	return 0;
 }
@@ -283,9 +287,11 @@ static bool any_native(const struct ceiling *c)
 {
 	const struct profile *p;
 
-	for (size_t i = 0; (p = profile_at(i)); i++)
-		if ((c->profiles >> i & 1) && p->backend == BACKEND_NATIVE)
+	for (size_t i = 0; i < PROFILES_MAX; i++) {
+		p = profile_at(i);
+		if (p && (c->profiles >> i & 1) && p->backend == BACKEND_NATIVE)
 			return true;
+	}
 	return false;
 }
 
@@ -334,13 +340,19 @@ bool ceiling_may(const struct ceiling *c, unsigned int operation)
 int ceiling_profile(const struct ceiling *c, const char *name, const struct profile **ret,
 		    struct err *err)
 {
-	const struct profile *p = name ? profile_find(name) : c->first;
+	const struct profile *p = NULL;
+	struct err why;
+	int r;
 
+	/* By its name: what the connection began with may have been replaced. */
+	name = name ? name : c->first->name;
+	r = profile_get(name, &p, &why);
 	/* One answer for both: which profiles exist is told by policy.show. */
-	if (!p || !(c->profiles >> profile_index(p) & 1))
+	if (!profile_may(c->profiles, name) || (r < 0 && why.code == ERR_NOT_FOUND))
 		return err_set(err, ERR_DENIED, "profile", 0,
-			       "this connection may not use a profile \"%s\"",
-			       name ? name : "");
+			       "this connection may not use a profile \"%s\"", name);
+	if (r < 0)
+		return err_set(err, why.code, "profile", 0, "%s", why.msg);
 	*ret = p;
 	return 0;
 }

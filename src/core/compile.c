@@ -337,6 +337,8 @@ static int compose_environment(const struct compile_args *a, const char *home,
 		environment_set(e, "TMPDIR", "/tmp");
 	if (a->spec->pty)
 		environment_set(e, "TERM", "xterm-256color");
+	for (size_t i = 0; a->profile->env_set[i]; i++)
+		environment_put(e, a->profile->env_set[i]);
 	for (size_t i = 0; a->caller_env && a->caller_env[i]; i++) {
 		const char *v = a->caller_env[i];
 
@@ -398,6 +400,25 @@ static int check_spec(const struct command_spec *s, struct err *err)
 			return err_set(err, ERR_INVALID_INPUT, "stdin", 0,
 				       "a stream is null, a pipe or a descriptor");
 	return 0;
+}
+
+/* Of a text it is the shell that is seen; what the text does is not known before. */
+static int check_command(const struct compile_args *a, struct err *err)
+{
+	const struct command_spec *s = a->spec;
+	const char *words[3];
+	size_t n = 0;
+
+	if (!s->command)
+		return profile_command_check(a->profile, "argv", s->argv[0],
+					     (const char *const *)s->argv + 1,
+					     s->argc - 1, err);
+	if (s->login)
+		words[n++] = "-l";
+	words[n++] = "-c";
+	words[n++] = s->command;
+	return profile_command_check(a->profile, "command", shell_program(s), words, n,
+				     err);
 }
 
 /* Limits that this backend would only seem to keep. */
@@ -618,6 +639,8 @@ int compile_commit(const struct compile_args *a, struct compiled *ret, struct er
 	r = check_args(a, err);
 	if (r == 0)
 		r = check_spec(a->spec, err);
+	if (r == 0)
+		r = check_command(a, err);
 	if (r == 0)
 		r = limits_resolve(&a->profile->limits, a->ceiling, &a->spec->limits,
 				   &c.limits, err);

@@ -2,95 +2,20 @@
 
 #include "profile.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
-#include "../base/err.h"
+#include "../base/buf.h"
+#include "../base/cleanup.h"
 #include "../base/macro.h"
 
 #define SCRATCH_MAX ((uint64_t)1 << 30)
 #define SCRATCH_MIN ((uint64_t)16 << 20)
 
-/* Six hours: what nobody looks after any more ends by itself. */
-#define LIFETIME_MS UINT64_C(21600000)
-
-/*
- * A soft limit of 1024 is what select(2) can bear and what systemd gives; who
- * needs more raises his own, up to this.
- */
-#define OPEN_FILES UINT64_C(524288)
-
-static const char *const system_dirs[] = {
-	"/usr",	   "/bin", "/sbin", "/lib", "/lib32", "/lib64",
-	"/libx32", "/etc", "/opt",  "/nix", NULL,
-};
-
-static const char *const no_dirs[] = { NULL };
-
-static const char *const terminal_and_language[] = {
-	"TERM", "LANG", "LANGUAGE", "LC_*", "TZ", "COLORTERM", "NO_COLOR", NULL,
-};
-
-#define GIVEN(id) (1u << (id))
-
-static const struct profile profiles[] = {
-	{
-		.name = PROFILE_DEFAULT,
-		.doc = "A native sandbox: the system read-only, the workspace writable, "
-		       "private /tmp and home, no network but loopback.",
-		.backend = BACKEND_NATIVE,
-		.read = system_dirs,
-		.env_pass = terminal_and_language,
-		.limits = {
-			.given = GIVEN(LIMIT_CORE_BYTES) | GIVEN(LIMIT_OPEN_FILES) |
-				 GIVEN(LIMIT_PROCESSES) | GIVEN(LIMIT_LIFETIME_MS),
-			.v = {
-				[LIMIT_CORE_BYTES] = 0,
-				[LIMIT_OPEN_FILES] = OPEN_FILES,
-				[LIMIT_PROCESSES] = 4096,
-				[LIMIT_LIFETIME_MS] = LIFETIME_MS,
-			},
-		},
-		.scratch_inodes = (uint64_t)1 << 20,
-	},
-	{
-		.name = "trusted-host",
-		.doc = "No sandbox: a clean start as the user himself, with all of his rights.",
-		.backend = BACKEND_HOST,
-		.read = no_dirs,
-		.env_pass = terminal_and_language,
-		.path_from_caller = true,
-		.limits = {
-			.given = GIVEN(LIMIT_CORE_BYTES) | GIVEN(LIMIT_OPEN_FILES) |
-				 GIVEN(LIMIT_LIFETIME_MS),
-			.v = {
-				[LIMIT_CORE_BYTES] = 0,
-				[LIMIT_OPEN_FILES] = OPEN_FILES,
-				[LIMIT_LIFETIME_MS] = LIFETIME_MS,
-			},
-		},
-	},
-};
-
-const struct profile *profile_at(size_t n)
-{
-	return n < ARRAY_SIZE(profiles) ? &profiles[n] : NULL;
-}
-
-const struct profile *profile_find(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(profiles); i++)
-		if (strcmp(profiles[i].name, name) == 0)
-			return &profiles[i];
-	return NULL;
-}
-
 size_t profile_index(const struct profile *p)
 {
-	assert(p >= profiles && p < profiles + ARRAY_SIZE(profiles));
-	return (size_t)(p - profiles);
+	return p->index;
 }
 
 const char *backend_name(enum backend b)
@@ -99,6 +24,17 @@ const char *backend_name(enum backend b)
 	case BACKEND_NATIVE:
 		return "native";
 	case BACKEND_HOST:
+		return "host";
+	}
+	return "none";
+}
+
+const char *network_name(enum network n)
+{
+	switch (n) {
+	case NETWORK_NONE:
+		return "none";
+	case NETWORK_HOST:
 		return "host";
 	}
 	return "none";
@@ -120,6 +56,67 @@ bool profile_passes(const struct profile *p, const char *name, size_t len)
 		if (matches(p->env_pass[i], name, len))
 			return true;
 	return false;
+}
+
+/* A rule's first word without a slash is the name of a program, wherever it lies. */
+static bool is_program(const char *rule, const char *program)
+{
+	const char *base = strrchr(program, '/');
+
+	if (strcmp(rule, program) == 0)
+		return true;
+	return base && !strchr(rule, '/') && strcmp(rule, base + 1) == 0;
+}
+
+static bool begins(const struct argv_prefix *rule, const char *program,
+		   const char *const *rest, size_t n_rest)
+{
+	if (!is_program(rule->word[0], program))
+		return false;
+	for (size_t i = 0; rule->word[i + 1]; i++)
+		if (i >= n_rest || strcmp(rule->word[i + 1], rest[i]) != 0)
+			return false;
+	return true;
+}
+
+static const struct argv_prefix *first_of(const struct argv_prefix *rules,
+					  const char *program, const char *const *rest,
+					  size_t n_rest)
+{
+	for (; rules->word; rules++)
+		if (begins(rules, program, rest, n_rest))
+			return rules;
+	return NULL;
+}
+
+static int deny(const struct profile *p, const char *stage, const char *program,
+		const struct argv_prefix *rule, struct err *err)
+{
+	CLEANUP(buf_fini) struct buf words = { 0 };
+
+	for (size_t i = 0; rule && rule->word[i]; i++)
+		buf_addf(&words, "%s%s", i > 0 ? ", " : "", rule->word[i]);
+	if (rule)
+		return err_set(err, ERR_DENIED, stage, 0,
+			       "\"%.100s\": profile \"%s\" denies commands that begin "
+			       "with [%.200s] (commands.deny in %.100s)",
+			       program, p->name, words.data ? words.data : "", p->origin);
+	return err_set(err, ERR_DENIED, stage, 0,
+		       "\"%.100s\": profile \"%s\" allows certain commands only, and "
+		       "this is none of them (commands.allow in %.100s)",
+		       program, p->name, p->origin);
+}
+
+int profile_command_check(const struct profile *p, const char *stage, const char *program,
+			  const char *const *rest, size_t n_rest, struct err *err)
+{
+	const struct argv_prefix *rule = first_of(p->deny, program, rest, n_rest);
+
+	if (rule)
+		return deny(p, stage, program, rule, err);
+	if (p->allow->word && !first_of(p->allow, program, rest, n_rest))
+		return deny(p, stage, program, NULL, err);
+	return 0;
 }
 
 uint64_t profile_scratch_bytes(const struct profile *p)

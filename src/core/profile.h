@@ -4,9 +4,13 @@
 /*
  * profile - named answers to "in what isolation, with what environment?"
  *
- * A fixed table (profile.c) with two entries: "default", the native sandbox, and
- * "trusted-host", which is no sandbox at all. A profile is immutable and lives
- * as long as the program.
+ * A profile is a file (profile-file.h): proctor brings some along (profiles/, built
+ * into the engine), and files of the administrator and of the user take their place
+ * (profiles.h). It is immutable. One that was replaced stays where it is as long as
+ * the program runs, since commands, sandboxes and connections point to it: what a
+ * person edits by hand is little.
+ *
+ * A name has the same number for ever, so that a set of names is a set of bits.
  */
 
 #include <stdbool.h>
@@ -16,33 +20,59 @@
 #include "../base/err.h"
 #include "limits.h"
 
+#define PROFILE_DEFAULT "default"
+#define PROFILES_MAX 32u
+#define PROFILE_NAME_MAX 64
+
 enum backend { BACKEND_NATIVE, BACKEND_HOST };
+enum network { NETWORK_NONE, NETWORK_HOST };
+
+/* The beginning of an argv. */
+struct argv_prefix {
+	char **word; /* NULL at the end; at least one */
+};
 
 struct profile {
 	const char *name;
-	const char *doc; /* one sentence */
+	const char *doc;    /* one sentence */
+	const char *origin; /* its file, or "built in" */
+	const char *text;   /* of the file, all of it */
+	unsigned int index; /* profile_index() */
 	enum backend backend;
-	const char *const
-		*read; /* top-level directories shown read-only; NULL at the end */
-	const char *const
-		*env_pass;     /* names taken over from the caller; "LC_*" is a prefix */
-	bool path_from_caller; /* his PATH in place of the default one */
+	enum network network;
+	/* Lists have a NULL at the end. */
+	const char *const *read;     /* top-level directories shown read-only */
+	const char *const *env_pass; /* taken from the caller; "LC_*" is a prefix */
+	const char *const *env_set;  /* "NAME=value" */
+	bool path_from_caller;	     /* his PATH in place of the default one */
+	const struct argv_prefix *allow, *deny; /* word NULL at the end */
 	struct limits limits;
 	uint64_t timeout_ms;	 /* 0 = none */
 	uint64_t scratch_inodes; /* of the private tmpfs */
 };
 
-#define PROFILE_DEFAULT "default"
-
-/* NULL for a name that is none. profile_at() gives NULL behind the last one. */
+/* NULL for a name that is none, or whose file is bad: profile_get() says which. */
 const struct profile *profile_find(const char *name);
+/* ERR_NOT_FOUND, or ERR_UNAVAILABLE with what is wrong with its file. */
+int profile_get(const char *name, const struct profile **ret, struct err *err);
+/* For n < PROFILES_MAX; NULL where there is none. */
 const struct profile *profile_at(size_t n);
 size_t profile_index(const struct profile *p);
+/* Whether the name, which need not have a profile now, is in that set of numbers. */
+bool profile_may(uint32_t set, const char *name);
 
 const char *backend_name(enum backend b); /* "native", "host" */
+const char *network_name(enum network n); /* "none", "host" */
 
 /* Whether the profile takes the variable NAME over from the caller. */
 bool profile_passes(const struct profile *p, const char *name, size_t len);
+
+/*
+ * Whether it lets this argv run; program is argv[0], or the shell that runs a text.
+ * ERR_DENIED, stage "argv" or "command", with the rule.
+ */
+int profile_command_check(const struct profile *p, const char *stage, const char *program,
+			  const char *const *rest, size_t n_rest, struct err *err);
 
 /* Size of the private tmpfs: 1 GiB, or a quarter of the memory if that is less. */
 uint64_t profile_scratch_bytes(const struct profile *p);

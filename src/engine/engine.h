@@ -56,6 +56,7 @@ struct engine {
 	char socket_path[PATH_MAX + 32];
 	char keeper_path[PATH_MAX]; /* proctor-keeper */
 	char self_path[PATH_MAX];   /* proctord, for the checkpoint helper */
+	char config[PATH_MAX];	    /* the user's profiles; "" = none */
 
 	struct launcher launcher;
 	struct list orders; /* to be launched at the end of this turn */

@@ -20,6 +20,7 @@
 #include "../base/fd.h"
 #include "../base/log.h"
 #include "../core/boot.h"
+#include "../core/profiles.h"
 #include "engine.h"
 #include "examine.h"
 #include "link.h"
@@ -218,6 +219,50 @@ static int find_programs(struct engine *e, struct err *err)
 		here, here);
 }
 
+/* --- profiles --- */
+
+static int find_config(struct engine *e, struct err *err)
+{
+	char dir[PATH_MAX];
+	int r = dirs_config(dir, err);
+
+	if (r < 0)
+		return r;
+	if (*dir && snprintf(e->config, sizeof(e->config), "%s/profiles", dir) >=
+			    (int)sizeof(e->config))
+		return err_set(err, ERR_INVALID_INPUT, "directory", ENAMETOOLONG,
+			       "%.200s/profiles", dir);
+	return 0;
+}
+
+static void on_bad_profile(const struct err *bad, void *data)
+{
+	(void)data;
+	say(LOG_LEVEL_ERROR, "%s", bad->msg);
+}
+
+static int load_profiles(const struct engine *e, struct err *err)
+{
+	const struct profile_dirs dirs = {
+		.user = *e->config ? e->config : NULL,
+		.site = PROCTOR_SYSCONFDIR "/profiles",
+	};
+
+	return profiles_load(&dirs, on_bad_profile, NULL, err);
+}
+
+static void reload(struct engine *e)
+{
+	struct err err;
+
+	if (open_log(e, &err) < 0)
+		say(LOG_LEVEL_WARNING, "the log stays as it is: %s", err.msg);
+	if (load_profiles(e, &err) < 0)
+		say(LOG_LEVEL_ERROR, "the profiles stay as they are: %s", err.msg);
+	else
+		say(LOG_LEVEL_INFO, "profiles read anew");
+}
+
 /* Each command needs some descriptors: as many as the hard limit allows. */
 static void raise_files(void)
 {
@@ -235,13 +280,11 @@ static void on_signal(struct watch *w, short what)
 {
 	struct engine *e = container_of(w, struct engine, signal_watch);
 	struct signalfd_siginfo si;
-	struct err err;
 
 	(void)what;
 	while (read(e->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP) {
-			if (open_log(e, &err) < 0)
-				log_warning("the log stays as it is: %s", err.msg);
+			reload(e);
 			continue;
 		}
 		log_info("told to end; commands run on");
@@ -325,7 +368,11 @@ static int start(struct engine *e, struct err *err)
 	if (r == 0)
 		r = find_programs(e, err);
 	if (r == 0)
+		r = find_config(e, err);
+	if (r == 0)
 		r = launcher_start(e, err);
+	if (r == 0)
+		r = load_profiles(e, err);
 	if (r < 0)
 		return r;
 	raise_files();

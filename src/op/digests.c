@@ -12,7 +12,6 @@
 #include "../core/profile.h"
 #include "../wire/json.h"
 #include "call.h"
-#include "policy.h"
 #include "record.h"
 
 #define PIECE ((size_t)64 << 10)
@@ -151,37 +150,13 @@ void digests_get(struct call *c, const json_t *facts,
 
 /* --- profiles --- */
 
-static json_t *strings(const char *const *v)
-{
-	json_t *a = json_array();
-
-	for (; a && v && *v; v++)
-		(void)json_array_append_new(a, json_string(*v));
-	return a;
-}
-
-/* All of a profile that decides something, in one form: sorted keys, no blanks. */
-static char *canonical(const struct profile *p)
-{
-	json_t *o = json_pack(
-		"{s:s, s:s, s:o, s:o, s:b, s:o, s:I, s:I}", "name", p->name, "backend",
-		backend_name(p->backend), "read", strings(p->read), "env_pass",
-		strings(p->env_pass), "path_from_caller", p->path_from_caller, "limits",
-		policy_limits(&p->limits), "timeout_ms", (json_int_t)p->timeout_ms,
-		"scratch_inodes", (json_int_t)p->scratch_inodes);
-	char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-
-	json_decref(o);
-	return text;
-}
-
+/* Of its file, comments included: what a person can compare. */
 static json_t *profile_digest(const struct profile *p)
 {
-	CLEANUP(free) char *text = canonical(p);
 	uint8_t hash[SHA256_BYTES];
 	char hex[SHA256_TEXT];
 
-	if (!text || sha256_of(text, strlen(text), hash) < 0)
+	if (sha256_of(p->text, strlen(p->text), hash) < 0)
 		return json_null();
 	return json_string(sha256_text(hash, hex));
 }
@@ -194,7 +169,10 @@ json_t *digests_json(const struct digests *d)
 	for (int i = 0; programs && i < DIGEST_MAX_; i++)
 		(void)json_object_set_new(programs, names[i],
 					  json_text_or_null(d->text[i]));
-	for (size_t i = 0; profiles && (p = profile_at(i)); i++)
-		(void)json_object_set_new(profiles, p->name, profile_digest(p));
+	for (size_t i = 0; profiles && i < PROFILES_MAX; i++) {
+		p = profile_at(i);
+		if (p)
+			(void)json_object_set_new(profiles, p->name, profile_digest(p));
+	}
 	return json_pack("{s:o, s:o}", "programs", programs, "profiles", profiles);
 }

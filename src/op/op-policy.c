@@ -50,9 +50,11 @@ static json_t *profile_names(const struct ceiling *c)
 	/* The one that is used unless another is named comes first. */
 	if (a && c->first)
 		(void)json_array_append_new(a, json_string(c->first->name));
-	for (size_t i = 0; a && (p = profile_at(i)); i++)
-		if (c->profiles >> i & 1 && p != c->first)
+	for (size_t i = 0; a && i < PROFILES_MAX; i++) {
+		p = profile_at(i);
+		if (p && c->profiles >> i & 1 && i != profile_index(c->first))
 			(void)json_array_append_new(a, json_string(p->name));
+	}
 	return a;
 }
 
@@ -73,10 +75,12 @@ json_t *policy_ceiling(const struct session *s)
 static json_t *profile_json(const struct profile *p)
 {
 	return json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name", p->name, "doc", p->doc,
-		"backend", backend_name(p->backend), "read", strings(p->read), "env_pass",
+		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", p->name,
+		"doc", p->doc, "origin", p->origin, "backend", backend_name(p->backend),
+		"network", network_name(p->network), "read", strings(p->read), "env_pass",
 		strings(p->env_pass), "limits", policy_limits(&p->limits), "timeout_ms",
-		p->timeout_ms ? json_integer((json_int_t)p->timeout_ms) : json_null());
+		p->timeout_ms ? json_integer((json_int_t)p->timeout_ms) : json_null(),
+		"text", p->text);
 }
 
 int op_policy_show(struct call *c, struct err *err)

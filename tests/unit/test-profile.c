@@ -26,9 +26,10 @@ static void test_shipped_profiles_are_found_by_name(void **state)
 	assert_int_equal(d->backend, BACKEND_NATIVE);
 	assert_int_equal(h->backend, BACKEND_HOST);
 	assert_ptr_equal(profile_at(profile_index(h)), h);
+	assert_non_null(profile_find("strict"));
 	assert_null(profile_find("Default"));
 	assert_null(profile_find(""));
-	assert_null(profile_at(2));
+	assert_null(profile_at(PROFILES_MAX));
 }
 
 static void test_language_and_terminal_are_passed_and_nothing_else(void **state)
