@@ -71,8 +71,8 @@ def test_the_keepers_death_in_between_hurts_nobody(engine, client, backend):
                       for _ in range(2)]
             released(other, r["id"])
             assert {answered(client, n) for n in calls} <= {"sent", "gone", *FASTER}
-            if engines.alive(pid):
-                os.kill(pid, signal.SIGKILL)  # on the host it outlives its keeper
+            if backend == "host":
+                os.kill(pid, signal.SIGKILL)  # there it outlives its keeper
         assert client.run("true")["exit_code"] == 0
 
 
