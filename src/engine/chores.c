@@ -159,6 +159,7 @@ static void on_chores(struct timer *t)
 	bool more;
 
 	e->chores_soon = false;
+	spares_fill(e, SPARES_PER_PLAN);
 	more = stock_chore(&e->stock, UNLINKS_PER_CHORE);
 	more = expire(e) || more;
 	more = trim(e) || more;

@@ -252,7 +252,7 @@ static void on_answer(struct watch *w, short what)
 		}
 	}
 	launcher_flush(e);
-	spares_fill(e);
+	spares_fill(e, 1);
 }
 
 static void on_end(struct watch *w, short what)

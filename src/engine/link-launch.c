@@ -130,6 +130,7 @@ static void take_spare(const struct launch_order *o)
 		k->pidfd = -1;
 	}
 	list_append(&k->e->orders, &k->launch);
+	chores_wake(k->e);
 }
 
 void world_launch(struct world *w, const struct launch_order *o)

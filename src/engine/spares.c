@@ -230,9 +230,9 @@ void spares_taken(struct keeper *k)
 
 /* --- making --- */
 
-static bool wanted(const struct shelf *f)
+static bool wanted(const struct shelf *f, unsigned int least)
 {
-	return f->uses > 1 && f->n < SPARES_PER_PLAN &&
+	return f->uses > 1 && f->n < least &&
 	       (!f->join || f->join->state == SANDBOX_RUNNING);
 }
 
@@ -288,7 +288,7 @@ static bool make(struct engine *e, struct shelf *f)
 	return true;
 }
 
-void spares_fill(struct engine *e)
+void spares_fill(struct engine *e, unsigned int least)
 {
 	struct launcher *l = &e->launcher;
 
@@ -297,7 +297,7 @@ void spares_fill(struct engine *e)
 	LIST_EACH (&e->spares.shelves, it) {
 		struct shelf *f = container_of(it, struct shelf, node);
 
-		if (!wanted(f))
+		if (!wanted(f, least))
 			continue;
 		if (e->spares.n >= SPARES_MAX)
 			make_room(e);

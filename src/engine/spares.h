@@ -48,8 +48,12 @@ struct spares {
 void spares_init(struct spares *s);
 /* Waits for none of them: they end when their connections do. */
 void spares_fini(struct engine *e);
-/* Makes one more if one is wanted and the launcher has nothing else to do. */
-void spares_fill(struct engine *e);
+/*
+ * Makes one more where there are less than so many, if the launcher has nothing else
+ * to do: 1 at once, so that what comes without a pause finds one; SPARES_PER_PLAN when
+ * there is time, since what is made then takes no processor from a command's start.
+ */
+void spares_fill(struct engine *e, unsigned int least);
 /* Dismisses what is old. In how many ns there is more to do; UINT64_MAX: never. */
 uint64_t spares_trim(struct engine *e);
 /* Dismisses all, or those that joined a sandbox. */

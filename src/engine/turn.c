@@ -114,7 +114,7 @@ void turn_end(void *engine)
 	sandboxes_reap(&e->world.sandboxes);
 	/* What the next one will need is made while this one begins. */
 	if (launched) {
-		spares_fill(e);
+		spares_fill(e, 1);
 		(void)stock_chore(&e->stock, 0);
 	}
 	/* What the last steps brought about is for the next turn. */
