@@ -253,6 +253,9 @@ static void on_answer(struct watch *w, short what)
 	}
 	launcher_flush(e);
 	spares_fill(e, 1);
+	/* They may have found us busy. */
+	if (l->n_out == 0)
+		chores_wake(e);
 }
 
 static void on_end(struct watch *w, short what)
