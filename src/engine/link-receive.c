@@ -58,7 +58,10 @@ static bool on_hello(struct keeper *k, const struct keeper_msg *m)
 	} else {
 		struct process *p = k->process;
 
-		(void)process_read(p);
+		/* It is about to say so too, but somebody may ask before. */
+		if (process_read(p) && p->record.state == BOX_RUNNING &&
+		    p->state == PROCESS_STARTING)
+			p->state = PROCESS_RUNNING;
 		if (p->timeout_ns > 0)
 			link_arm_deadline(k, p->timeout_ns + p->grace_ns);
 		/* Those who wait for it go on waiting, by this link. */
