@@ -4,13 +4,13 @@
 /*
  * seccomp - the system call filter of the native sandbox
  *
- * One program for all, built by libseccomp at first use and kept. It allows by
- * default and takes away what leads out of a sandbox or cripples its keeper (the
- * rules and their reasons are in seccomp.c). Calls of another architecture than
- * the machine's own, x32 among them, end the process.
+ * One program for all, built by libseccomp at first use and kept. What is not on
+ * the list of seccomp-calls.h is refused with EPERM; a call that is younger than
+ * the list gets ENOSYS, so that C libraries take an older one. Calls of another
+ * architecture than the machine's own, x32 among them, end the process.
  *
- * A filter compares 64-bit registers while the kernel looks at the lower half of
- * an int: all such rules mask to 32 bits (CVE-2019-10063).
+ * The kernel remembers which numbers are allowed whatever their arguments (since
+ * 5.11), and runs the program at the others alone.
  */
 
 #include <linux/filter.h>

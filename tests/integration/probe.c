@@ -16,7 +16,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -26,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -485,6 +488,91 @@ static int raw_socket(void)
 {
 	return told(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, 1));
 }
+static int alg_socket(void)
+{
+	return told(socket(AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+}
+static int vsock_socket(void)
+{
+	return told(socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+static int vsock_socket_high(void)
+{
+	return told(syscall(SYS_socket, 0xdead00000000ul | AF_VSOCK, SOCK_STREAM, 0));
+}
+static int packet_socket(void)
+{
+	return told(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+static int sctp_socket(void)
+{
+	return told(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
+}
+static int netfilter_socket(void)
+{
+	return told(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+}
+static int generic_netlink_socket(void)
+{
+	return told(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC));
+}
+static int personality_exec(void)
+{
+	return told(personality(READ_IMPLIES_EXEC));
+}
+static int personality_exec_high(void)
+{
+	return told(syscall(SYS_personality, 0xdead00000000ul | READ_IMPLIES_EXEC));
+}
+static int fanotify_any(void)
+{
+	return told(syscall(SYS_fanotify_init, 0x200 /* FAN_REPORT_FID */, 0));
+}
+static int kcmp_own(void)
+{
+	return told(syscall(SYS_kcmp, getpid(), getpid(), 1 /* KCMP_VM */, 0, 0));
+}
+static int move_pages_own(void)
+{
+	return told(syscall(SYS_move_pages, 0, 0ul, NULL, NULL, NULL, 0));
+}
+static int adjtimex_read(void)
+{
+	char timex[512] = { 0 };
+
+	return told(syscall(SYS_adjtimex, timex));
+}
+static int route_socket(void)
+{
+	return told(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+}
+static int uevent_socket(void)
+{
+	return told(
+		socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT));
+}
+static int personality_fixed_addresses(void)
+{
+	return personality(0xffffffff) < 0 ? errno : told(personality(ADDR_NO_RANDOMIZE));
+}
+static int trace_own_child(void)
+{
+	int status, pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	if (pid < 0 || ptrace(PTRACE_SEIZE, pid, 0, 0) < 0 || kill(pid, SIGKILL) < 0)
+		return errno;
+	return waitpid(pid, &status, __WALL) == pid ? 0 : errno;
+}
+static int landlock_version(void)
+{
+	long r = syscall(444 /* landlock_create_ruleset */, NULL, 0, 1);
+
+	/* ENOSYS and EOPNOTSUPP come from a kernel without it. */
+	return r < 0 && errno == EPERM ? errno : 0;
+}
 static int dumpable_nothing(void)
 {
 	return told(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
@@ -940,6 +1028,19 @@ static const struct attempt attempts[] = {
 	N(setgroups_any),
 	N(sethostname_any),
 	N(raw_socket),
+	N(alg_socket),
+	N(vsock_socket),
+	N(vsock_socket_high),
+	N(packet_socket),
+	N(sctp_socket),
+	N(netfilter_socket),
+	N(generic_netlink_socket),
+	N(personality_exec),
+	N(personality_exec_high),
+	N(fanotify_any),
+	N(kcmp_own),
+	N(move_pages_own),
+	N(adjtimex_read),
 
 	H(ptrace_attach),
 	H(ptrace_seize),
@@ -1007,6 +1108,11 @@ static const struct attempt attempts[] = {
 	C(dev_urandom),
 	C(unix_socket),
 	C(seccomp_more),
+	C(route_socket),
+	C(uevent_socket),
+	C(personality_fixed_addresses),
+	C(trace_own_child),
+	C(landlock_version),
 	C(dumpable_nothing),
 };
 
