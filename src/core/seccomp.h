@@ -4,10 +4,11 @@
 /*
  * seccomp - the system call filter of the native sandbox
  *
- * One program for all, built by libseccomp at first use and kept. What is not on
- * the list of seccomp-calls.h is refused with EPERM; a call that is younger than
- * the list gets ENOSYS, so that C libraries take an older one. Calls of another
- * architecture than the machine's own, x32 among them, end the process.
+ * One program for all, built at first use and kept: by libseccomp, but for the
+ * ranges of numbers that are free. What is not on the list of seccomp-calls.h is
+ * refused with EPERM; a call that is younger than the list gets ENOSYS, so that C
+ * libraries take an older one. Calls of another architecture than the machine's
+ * own, x32 among them, end the process.
  *
  * The kernel remembers which numbers are allowed whatever their arguments (since
  * 5.11), and runs the program at the others alone.
