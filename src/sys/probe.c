@@ -26,12 +26,10 @@
 #include "../base/cleanup.h"
 #include "../base/fd.h"
 #include "../base/macro.h"
+#include "landlock.h"
 
 /* An id that no account has: what is mapped in a probe matters to nobody. */
 #define PROBE_UID 60900
-
-/* Linux 5.13; the header may be older than the kernel. */
-#define LANDLOCK_VERSION_FLAG 1u
 
 static void missing(struct probe *p, int error, const char *what)
 {
@@ -359,16 +357,43 @@ void probe_seccomp(struct probe *ret)
 	in_child(try_seccomp, ret);
 }
 
-void probe_landlock(struct probe *ret)
+/* Nothing is granted, so nothing may open any more. */
+static void try_landlock(struct probe *p)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
+	CLEANUP(close) int ruleset = -1;
+	int abi = landlock_abi(), r;
 
 	if (abi < 0) {
-		missing(ret, errno, "landlock_create_ruleset");
+		missing(p, abi == -EPROTO ? 0 : -abi,
+			abi == -EPROTO ? "the kernel has ABI 1 only" :
+					 "landlock_create_ruleset");
 		return;
 	}
-	present(ret);
-	(void)snprintf(ret->value, sizeof(ret->value), "ABI %ld", abi);
+	ruleset = landlock_new(abi);
+	if (ruleset < 0) {
+		missing(p, -ruleset, "make a ruleset");
+		return;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		missing(p, errno, "no_new_privs");
+		return;
+	}
+	r = landlock_restrict(ruleset, abi);
+	if (r < 0) {
+		missing(p, -r, "landlock_restrict_self");
+		return;
+	}
+	if (open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0) {
+		missing(p, 0, "a ruleset was taken, and refused nothing");
+		return;
+	}
+	present(p);
+	(void)snprintf(p->value, sizeof(p->value), "ABI %d", abi);
+}
+
+void probe_landlock(struct probe *ret)
+{
+	in_child(try_landlock, ret);
 }
 
 static void try_pidfd(struct probe *p)
