@@ -124,25 +124,77 @@ static int check_args(const struct compile_args *a, struct err *err)
 
 /* Prepare */
 
-static void add_layer(struct isolation *i, const char *name, const char *missing)
+#ifdef PROCTOR_FAULT_INJECTION
+static bool left_out(enum plan_step_type type)
 {
+	const char *names = getenv("PROCTOR_LEAVE_OUT");
+	const char *name = plan_step_info(type)->name;
+	size_t n;
+
+	for (const char *p = names ? names : ""; *p; p += n + (p[n] == ',')) {
+		n = strcspn(p, ",");
+		if (strlen(name) == n && memcmp(p, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Writes the plan anew without them. */
+static void leave_out(struct plan_builder *b)
+{
+	const struct plan all = { (const unsigned char *)b->buf.data, b->buf.len };
+	struct plan_builder kept = { .part = b->part };
+	struct plan_step s;
+
+	if (!getenv("PROCTOR_LEAVE_OUT") || !buf_ok(&b->buf))
+		return;
+	for (size_t at = 0; plan_next(&all, &at, &s) > 0;)
+		if (!left_out(s.type))
+			plan_add(&kept, s.type, s.payload, s.size);
+	plan_builder_fini(b);
+	*b = kept;
+}
+#else
+static bool left_out(enum plan_step_type type)
+{
+	(void)type;
+	return false;
+}
+
+static void leave_out(struct plan_builder *b)
+{
+	(void)b;
+}
+#endif
+
+/* By the step that, if it were not there, would make the layer absent. */
+static void add_layer(struct isolation *i, const char *name, enum plan_step_type step,
+		      const char *missing)
+{
+	if (!missing && left_out(step))
+		missing = "left out for a test";
 	assert(i->n < ISOLATION_LAYERS);
-	i->layer[i->n++] = (struct isolation_layer){ name, missing == NULL, missing };
+	i->layer[i->n++] = (struct isolation_layer){ .name = name,
+						     .applied = missing == NULL,
+						     .why = missing };
 }
 
 static void describe(const struct compile_args *a, struct isolation *ret)
 {
-	static const char *const by_backend[] = {
-		"user",
-		"mount",
-		"pid",
-		"ipc",
-		"uts",
-		"network",
-		"cgroup_namespace",
-		"root",
-		"capabilities",
-		"seccomp",
+	static const struct {
+		const char *name;
+		enum plan_step_type step;
+	} by_backend[] = {
+		{ "user", STEP_NAMESPACES },
+		{ "mount", STEP_NAMESPACES },
+		{ "pid", STEP_NAMESPACES },
+		{ "ipc", STEP_NAMESPACES },
+		{ "uts", STEP_NAMESPACES },
+		{ "network", STEP_NAMESPACES },
+		{ "cgroup_namespace", STEP_NAMESPACES },
+		{ "root", STEP_PIVOT },
+		{ "capabilities", STEP_DROP_CAPS },
+		{ "seccomp", STEP_SECCOMP },
 	};
 	const char *missing = native(a) ? NULL : "the profile's backend is host";
 	const char *later =
@@ -150,11 +202,11 @@ static void describe(const struct compile_args *a, struct isolation *ret)
 
 	*ret = (struct isolation){ .backend = a->profile->backend };
 	for (size_t i = 0; i < ARRAY_SIZE(by_backend); i++)
-		add_layer(ret, by_backend[i], missing);
-	add_layer(ret, "landlock", later);
-	add_layer(ret, "cgroup", later);
-	add_layer(ret, "no_new_privs", NULL);
-	add_layer(ret, "rlimits", NULL);
+		add_layer(ret, by_backend[i].name, by_backend[i].step, missing);
+	add_layer(ret, "landlock", STEP_LANDLOCK, later);
+	add_layer(ret, "cgroup", STEP_CGROUP, later);
+	add_layer(ret, "no_new_privs", STEP_NO_NEW_PRIVS, NULL);
+	add_layer(ret, "rlimits", STEP_RLIMIT, NULL);
 }
 
 static void add_owner(const struct compile_args *a, struct plan_builder *b)
@@ -267,6 +319,7 @@ int compile_prepare(const struct compile_args *a, struct compiled *ret, struct e
 		prepare_join(a, &b);
 	else
 		r = prepare_sandbox(a, &b, err);
+	leave_out(&b);
 	plan_finish(&b);
 	if (r == 0 && !buf_ok(&b.buf))
 		r = err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "prepare plan");
@@ -626,6 +679,7 @@ static int commit_steps(const struct compile_args *a, struct compiled *c, struct
 			return r;
 	}
 	add_exec(a->spec, &e, b);
+	leave_out(b);
 	if (!buf_ok(&b->buf))
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "commit plan");
 	return 0;

@@ -704,6 +704,47 @@ static void test_the_prepare_plan_does_not_know_the_command(void **state)
 	drop(&c);
 }
 
+#ifdef PROCTOR_FAULT_INJECTION
+static const struct isolation_layer *layer(const struct made *m, const char *name)
+{
+	for (size_t i = 0; i < m->out.isolation.n; i++)
+		if (strcmp(m->out.isolation.layer[i].name, name) == 0)
+			return &m->out.isolation.layer[i];
+	fail_msg("no layer %s", name);
+	return NULL;
+}
+
+static void test_what_a_test_leaves_out_is_absent_and_called_so(void **state)
+{
+	struct made m;
+
+	(void)state;
+	assert_int_equal(setenv("PROCTOR_LEAVE_OUT", "drop_caps,seccomp", 1), 0);
+	make(&m, 1000, "/home/u", "/home/u/p");
+	assert_int_equal(run(&m), 0);
+	assert_null(find(&m, STEP_DROP_CAPS));
+	assert_null(find(&m, STEP_SECCOMP));
+	assert_non_null(find(&m, STEP_NO_NEW_PRIVS));
+	assert_false(layer(&m, "capabilities")->applied);
+	assert_string_equal(layer(&m, "capabilities")->why, "left out for a test");
+	assert_string_equal(layer(&m, "seccomp")->why, "left out for a test");
+	assert_true(layer(&m, "no_new_privs")->applied);
+	assert_true(layer(&m, "network")->applied);
+	assert_string_equal(variable(&m, "HOME"), "/home/u");
+	drop(&m);
+
+	/* Whole names only. */
+	assert_int_equal(setenv("PROCTOR_LEAVE_OUT", "drop,seccomps", 1), 0);
+	make(&m, 1000, "/home/u", "/home/u/p");
+	assert_int_equal(run(&m), 0);
+	assert_non_null(find(&m, STEP_DROP_CAPS));
+	assert_non_null(find(&m, STEP_SECCOMP));
+	assert_true(layer(&m, "capabilities")->applied);
+	drop(&m);
+	assert_int_equal(unsetenv("PROCTOR_LEAVE_OUT"), 0);
+}
+#endif
+
 /* Whoever reaches the engine's socket from a sandbox is out of it. */
 static void test_no_sandbox_shows_the_engines_own_directories(void **state)
 {
@@ -733,6 +774,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_fresh_sandbox_has_all_layers_in_order),
+#ifdef PROCTOR_FAULT_INJECTION
+		cmocka_unit_test(test_what_a_test_leaves_out_is_absent_and_called_so),
+#endif
 		cmocka_unit_test(test_no_sandbox_shows_the_engines_own_directories),
 		cmocka_unit_test(test_a_user_is_himself_and_root_is_nobody_of_the_host),
 		cmocka_unit_test(test_the_root_has_the_system_and_no_more_of_the_host),
