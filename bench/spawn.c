@@ -82,6 +82,7 @@ static const struct layer omit[] = {
 	{ "workspace", 0, { STEP_MOUNT, STEP_WORKSPACE, STEP_CWD } },
 	{ "seccomp", 0, { STEP_SECCOMP } },
 	{ "caps", 0, { STEP_DROP_CAPS } },
+	{ "landlock", 0, { STEP_LANDLOCK_RULES, STEP_LANDLOCK_RULE, STEP_LANDLOCK } },
 };
 
 struct kind {

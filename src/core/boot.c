@@ -152,11 +152,13 @@ static const struct boot_question questions[] = {
 		"landlock",
 		"Landlock",
 		probe_landlock,
+		true,
 		false,
-		false,
-		"run Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK, and \"landlock\" "
+		"run Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK, and \"landlock\" "
 		"in its "
-		"lsm= list",
+		"lsm= list; in a container, allow the three landlock_ calls in its "
+		"seccomp "
+		"profile",
 	},
 	{
 		"cgroup",

@@ -14,6 +14,7 @@
 
 #include "../base/clock.h"
 #include "../base/macro.h"
+#include "../sys/landlock.h"
 #include "environment.h"
 #include "layout.h"
 #include "seccomp.h"
@@ -179,7 +180,19 @@ static void add_layer(struct isolation *i, const char *name, enum plan_step_type
 						     .why = missing };
 }
 
-static void describe(const struct compile_args *a, struct isolation *ret)
+/* What Landlock refuses depends on how much of it the kernel has. */
+static const char *landlock_note(int abi)
+{
+	static const char *const notes[] = { "abi 2", "abi 3", "abi 4",
+					     "abi 5", "abi 6", "abi 7" };
+
+	static_assert(ARRAY_SIZE(notes) == LANDLOCK_ABI_KNOWN - LANDLOCK_ABI_LEAST + 1,
+		      "a note for each");
+	assert(abi >= LANDLOCK_ABI_LEAST && abi <= LANDLOCK_ABI_KNOWN);
+	return notes[abi - LANDLOCK_ABI_LEAST];
+}
+
+static void describe(const struct compile_args *a, int abi, struct isolation *ret)
 {
 	static const struct {
 		const char *name;
@@ -195,6 +208,7 @@ static void describe(const struct compile_args *a, struct isolation *ret)
 		{ "root", STEP_PIVOT },
 		{ "capabilities", STEP_DROP_CAPS },
 		{ "seccomp", STEP_SECCOMP },
+		{ "landlock", STEP_LANDLOCK },
 	};
 	const char *missing = native(a) ? NULL : "the profile's backend is host";
 	const char *later =
@@ -203,10 +217,42 @@ static void describe(const struct compile_args *a, struct isolation *ret)
 	*ret = (struct isolation){ .backend = a->profile->backend };
 	for (size_t i = 0; i < ARRAY_SIZE(by_backend); i++)
 		add_layer(ret, by_backend[i].name, by_backend[i].step, missing);
-	add_layer(ret, "landlock", STEP_LANDLOCK, later);
+	if (native(a))
+		ret->layer[ret->n - 1].note = landlock_note(abi);
 	add_layer(ret, "cgroup", STEP_CGROUP, later);
 	add_layer(ret, "no_new_privs", STEP_NO_NEW_PRIVS, NULL);
 	add_layer(ret, "rlimits", STEP_RLIMIT, NULL);
+}
+
+static int find_landlock(int *ret_abi, struct err *err)
+{
+	int abi = landlock_abi();
+
+	if (abi == -EPROTO)
+		return err_set(
+			err, ERR_UNSUPPORTED, "landlock", 0,
+			"the kernel has Landlock of ABI 1, under which no file can "
+			"be renamed from one directory to another; needed is ABI "
+			"%d: run Linux 5.19 or newer",
+			LANDLOCK_ABI_LEAST);
+	if (abi < 0)
+		return err_set(err, ERR_UNSUPPORTED, "landlock", -abi,
+			       "the kernel offers no Landlock "
+			       "(landlock_create_ruleset): run Linux 5.19 or newer with "
+			       "CONFIG_SECURITY_LANDLOCK, and \"landlock\" in its lsm= "
+			       "list");
+	*ret_abi = abi;
+	return 0;
+}
+
+/* Last of all: rules are found by paths as the command will see them. */
+static void add_landlock_rules(const struct compile_args *a, const char *home, int abi,
+			       struct plan_builder *b)
+{
+	const struct step_u32 rules = { .v = (uint32_t)abi };
+
+	plan_add(b, STEP_LANDLOCK_RULES, &rules, sizeof(rules));
+	layout_add_rules(a->profile, home, workspace_path(a), b);
 }
 
 static void add_owner(const struct compile_args *a, struct plan_builder *b)
@@ -243,19 +289,16 @@ static void add_workspace(const struct compile_args *a, struct plan_builder *b)
 	plan_add_text(b, w->path);
 }
 
-static int prepare_sandbox(const struct compile_args *a, struct plan_builder *b,
-			   struct err *err)
+static int prepare_sandbox(const struct compile_args *a, const char *home,
+			   struct plan_builder *b, struct err *err)
 {
 	CLEANUP(layout_fini) struct layout l = { 0 };
-	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
 	CLEANUP(buf_fini) struct buf passwd = { 0 };
 	const struct step_namespaces ns = { .flags = ALL_NAMESPACES };
 	const struct step_mount mount = { { 0 } };
 	const char *ws = workspace_path(a);
 	int r;
 
-	if (!home)
-		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
 	r = layout_init(&l, a->profile, home, ws, err);
 	if (r < 0)
 		return r;
@@ -306,19 +349,38 @@ static void prepare_host(struct plan_builder *b)
 	plan_add(b, STEP_NAMESPACES, &none, sizeof(none));
 }
 
+static int prepare_native(const struct compile_args *a, int abi, struct plan_builder *b,
+			  struct err *err)
+{
+	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
+	int r = 0;
+
+	if (!home)
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
+	if (a->mode == COMPILE_JOIN)
+		prepare_join(a, b);
+	else
+		r = prepare_sandbox(a, home, b, err);
+	/* Who holds a sandbox runs nothing in it. */
+	if (r == 0 && a->mode != COMPILE_HOLDER)
+		add_landlock_rules(a, home, abi, b);
+	return r;
+}
+
 int compile_prepare(const struct compile_args *a, struct compiled *ret, struct err *err)
 {
 	struct plan_builder b = { .part = PLAN_PREPARE };
+	int abi = 0;
 	int r = check_args(a, err);
 
+	if (r == 0 && native(a))
+		r = find_landlock(&abi, err);
 	if (r < 0)
 		return r;
-	if (!native(a))
-		prepare_host(&b);
-	else if (a->mode == COMPILE_JOIN)
-		prepare_join(a, &b);
+	if (native(a))
+		r = prepare_native(a, abi, &b, err);
 	else
-		r = prepare_sandbox(a, &b, err);
+		prepare_host(&b);
 	leave_out(&b);
 	plan_finish(&b);
 	if (r == 0 && !buf_ok(&b.buf))
@@ -329,7 +391,7 @@ int compile_prepare(const struct compile_args *a, struct compiled *ret, struct e
 	}
 	plan_builder_fini(&ret->prepare);
 	ret->prepare = b;
-	describe(a, &ret->isolation);
+	describe(a, abi, &ret->isolation);
 	ret->isolation.plan_hash = plan_hash(&b);
 	return 0;
 }
@@ -674,6 +736,7 @@ static int commit_steps(const struct compile_args *a, struct compiled *c, struct
 	plan_add(b, STEP_NO_NEW_PRIVS, NULL, 0);
 	if (native(a)) {
 		plan_add(b, STEP_DROP_CAPS, NULL, 0);
+		plan_add(b, STEP_LANDLOCK, NULL, 0);
 		r = add_seccomp(b, err);
 		if (r < 0)
 			return r;

@@ -45,7 +45,8 @@ enum compile_mode {
 struct isolation_layer {
 	const char *name;
 	bool applied;
-	const char *why; /* if not applied; static text */
+	const char *why;  /* if not applied; static text */
+	const char *note; /* if applied: more about it, or NULL; static text */
 };
 
 /* For records. In words what the plan has. */

@@ -12,6 +12,7 @@
 
 #include "../base/buf.h"
 #include "../base/macro.h"
+#include "../sys/landlock.h"
 
 /* Always from the scratch: what programs write to, whatever they are. */
 static const struct {
@@ -32,8 +33,14 @@ static const char *const mount_points[] = {
 	"/var",	 "/mnt", "/srv", "/dev",  "/dev/pts", "/dev/shm",
 };
 
-static const char *const devices[] = {
-	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+/* Landlock refuses ioctl(2) with EACCES: those that know none may go on saying so. */
+static const struct {
+	const char *path;
+	enum landlock_kind kind;
+} devices[] = {
+	{ "/dev/null", LANDLOCK_DEVICE },    { "/dev/zero", LANDLOCK_DEVICE },
+	{ "/dev/full", LANDLOCK_DEVICE },    { "/dev/random", LANDLOCK_STREAM },
+	{ "/dev/urandom", LANDLOCK_STREAM }, { "/dev/tty", LANDLOCK_DEVICE },
 };
 
 static const struct {
@@ -239,22 +246,38 @@ static void triple(struct triples *t, const char *kind, const char *source,
 	t->n++;
 }
 
+enum shown { SHOWN_NOT, SHOWN_BOUND, SHOWN_AS_LINK };
+
 /* A link into another directory that is shown stays a link (/bin -> usr/bin). */
-static void add_system_dir(struct triples *t, const struct profile *p, const char *path)
+static enum shown system_dir(const struct profile *p, const char *path,
+			     char text[PATH_MAX], char real[PATH_MAX])
 {
-	char text[PATH_MAX], real[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 
 	if (lstat(path, &st) < 0 || !realpath(path, real) || stat(real, &st) < 0 ||
 	    !S_ISDIR(st.st_mode))
-		return;
-	n = readlink(path, text, sizeof(text) - 1);
-	if (n > 0 && in_system_dir(p, real)) {
-		text[n] = '\0';
-		triple(t, "link", text, path);
-	} else {
+		return SHOWN_NOT;
+	n = readlink(path, text, PATH_MAX - 1);
+	if (n <= 0 || !in_system_dir(p, real))
+		return SHOWN_BOUND;
+	text[n] = '\0';
+	return SHOWN_AS_LINK;
+}
+
+static void add_system_dir(struct triples *t, const struct profile *p, const char *path)
+{
+	char text[PATH_MAX], real[PATH_MAX];
+
+	switch (system_dir(p, path, text, real)) {
+	case SHOWN_BOUND:
 		triple(t, "bind", real, path);
+		break;
+	case SHOWN_AS_LINK:
+		triple(t, "link", text, path);
+		break;
+	case SHOWN_NOT:
+		break;
 	}
 }
 
@@ -289,8 +312,8 @@ int layout_add_root(const struct layout *l, const char *passwd, const char *grou
 		if (!is_mount_point(l->tops[i]))
 			triple(&t, "dir", "", l->tops[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
-		if (access(devices[i], F_OK) == 0)
-			triple(&t, "dev", devices[i], devices[i]);
+		if (access(devices[i].path, F_OK) == 0)
+			triple(&t, "dev", devices[i].path, devices[i].path);
 	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++)
 		triple(&t, "link", dev_links[i].text, dev_links[i].path);
 	add_file(&t, passwd, "/etc/passwd");
@@ -331,4 +354,49 @@ void layout_add_scratch(const struct layout *l, struct plan_builder *b)
 		plan_add_text(b, l->binds[i] + 1);
 		plan_add_text(b, l->binds[i]);
 	}
+}
+
+/* path lies in dir, or is it. */
+static bool within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+static void add_rule(struct plan_builder *b, enum landlock_kind kind, const char *path)
+{
+	const struct step_u32 step = { .v = kind };
+
+	plan_add(b, STEP_LANDLOCK_RULE, &step, sizeof(step));
+	plan_add_text(b, path);
+}
+
+void layout_add_rules(const struct profile *profile, const char *home,
+		      const char *workspace, struct plan_builder *b)
+{
+	bool granted = workspace && within(home, workspace);
+
+	add_rule(b, LANDLOCK_LIST, "/");
+	for (size_t i = 0; profile->read[i]; i++) {
+		char text[PATH_MAX], real[PATH_MAX];
+
+		if (system_dir(profile, profile->read[i], text, real) == SHOWN_BOUND)
+			add_rule(b, LANDLOCK_READ, profile->read[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
+		if (!usual[i].bind)
+			continue;
+		add_rule(b, LANDLOCK_WRITE, usual[i].path);
+		granted = granted || within(home, usual[i].path);
+	}
+	/* A home below /var could be made a link by an earlier command of the sandbox. */
+	if (!granted)
+		add_rule(b, LANDLOCK_WRITE, home);
+	if (workspace)
+		add_rule(b, LANDLOCK_WRITE, workspace);
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		add_rule(b, devices[i].kind, devices[i].path);
+	add_rule(b, LANDLOCK_DEVICE, "/dev/pts");
+	add_rule(b, LANDLOCK_PROC, "/proc");
 }

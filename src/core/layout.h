@@ -14,6 +14,10 @@
  *	/src		an empty directory of the root
  *	/tmp/x, /home/u/p, /data/main
  *			made in the scratch, below /tmp, /home, /work
+ *
+ * Landlock says the same a second time, and is narrower in one place: of a top such
+ * as /home or /data only home and workspace can be written to. Names of directories
+ * can be listed anywhere; a rule holds for all that is below, and "/" must be seen.
  */
 
 #include <stdbool.h>
@@ -62,5 +66,8 @@ static inline void layout_fini_p(struct layout *l)
 /* STEP_ROOT. passwd and group are contents for /etc, or NULL for the host's. */
 int layout_add_root(const struct layout *l, const char *passwd, const char *group,
 		    struct plan_builder *b, struct err *err);
+/* STEP_LANDLOCK_RULEs; home and workspace as for layout_init(). */
+void layout_add_rules(const struct profile *profile, const char *home,
+		      const char *workspace, struct plan_builder *b);
 /* STEP_SCRATCH, its STEP_DIRs and STEP_BINDs. */
 void layout_add_scratch(const struct layout *l, struct plan_builder *b);

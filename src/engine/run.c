@@ -45,6 +45,7 @@ static void clean_environment(void)
 #ifdef PROCTOR_FAULT_INJECTION
 					    "PROCTOR_FAULT",
 					    "PROCTOR_BOOT_ID",
+					    "PROCTOR_LANDLOCK_ABI",
 					    "PROCTOR_LEAVE_OUT",
 					    "PROCTOR_KEEPER_PROTOCOL",
 #endif

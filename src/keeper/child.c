@@ -213,6 +213,11 @@ static int run_step(struct keeper *k, const struct plan_step *s, struct err *err
 
 		return r < 0 ? fail(err, s, r, "drop the capabilities") : 0;
 	}
+	case STEP_LANDLOCK: {
+		int r = landlock_take(k);
+
+		return r < 0 ? fail(err, s, r, "take the Landlock ruleset") : 0;
+	}
 	case STEP_SECCOMP:
 		return load_seccomp(s, err);
 	case STEP_EXEC:
@@ -233,11 +238,12 @@ static int run_step(struct keeper *k, const struct plan_step *s, struct err *err
 	case STEP_DEVPTS:
 	case STEP_PROC:
 	case STEP_PIVOT:
+	case STEP_LANDLOCK_RULES:
+	case STEP_LANDLOCK_RULE:
 	case STEP_RECORD:
 	case STEP_TIMERS:
 	case STEP_STDIO:
 	case STEP_CGROUP:
-	case STEP_LANDLOCK:
 	case STEP_MAX_:
 	default:
 		return fail(err, s, -ENOSYS, "this step cannot be executed yet");

@@ -86,7 +86,7 @@ static void init(struct keeper *k, struct given *g)
 {
 	k->given = g;
 	k->born_ns = clock_mono();
-	k->root_fd = k->scratch_fd = k->main_pidfd = k->in.fd = -1;
+	k->root_fd = k->scratch_fd = k->landlock_fd = k->main_pidfd = k->in.fd = -1;
 	for (int i = 0; i < BOX_STREAMS; i++)
 		k->out[i].fd = -1;
 	given_settle(g);

@@ -22,7 +22,7 @@
  *
  * Files: keeper.c loop and signals; life.c the states; sandbox.c the prepare
  * steps; start.c commit and the child; streams.c output; input.c stdin; ladder.c
- * ending; control.c messages; timers.c.
+ * ending; control.c messages; landlock.c; timers.c.
  */
 
 #include <stdbool.h>
@@ -97,6 +97,8 @@ struct keeper {
 	int sigfd;
 	int root_fd; /* during prepare */
 	int scratch_fd;
+	int landlock_fd; /* the ruleset, until the child has taken it */
+	int landlock_abi;
 	bool pidns;	 /* the tree is a PID namespace, not a subreaper's */
 	pid_t tree_root; /* 1, or our own pid */
 
@@ -144,6 +146,12 @@ void life_announce(struct keeper *k); /* the result may be given */
 
 /* sandbox.c */
 int sandbox_prepare(struct keeper *k, struct err *err);
+
+/* landlock.c: two prepare steps, the child's, and the end of it. -errno */
+int landlock_begin(struct keeper *k, const struct plan_step *s);
+int landlock_rule(struct keeper *k, const struct plan_step *s);
+int landlock_take(const struct keeper *k);
+void landlock_done(struct keeper *k);
 
 /* start.c: takes the box and the settings, then forks. */
 int start_take(struct keeper *k, struct err *err);

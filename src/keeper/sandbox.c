@@ -195,12 +195,19 @@ static int pivot(struct keeper *k, const struct plan_step *s)
 }
 
 static int (*const steps[STEP_MAX_])(struct keeper *k, const struct plan_step *s) = {
-	[STEP_IDMAP] = idmap,	    [STEP_HOSTNAME] = hostname,
-	[STEP_LOOPBACK] = loopback, [STEP_ATTACH] = attach,
-	[STEP_SCRATCH] = scratch,   [STEP_DIR] = dir,
-	[STEP_BIND] = bind_dir,	    [STEP_MOUNT] = mount_workspace,
-	[STEP_DEVPTS] = devpts,	    [STEP_PROC] = proc,
+	[STEP_IDMAP] = idmap,
+	[STEP_HOSTNAME] = hostname,
+	[STEP_LOOPBACK] = loopback,
+	[STEP_ATTACH] = attach,
+	[STEP_SCRATCH] = scratch,
+	[STEP_DIR] = dir,
+	[STEP_BIND] = bind_dir,
+	[STEP_MOUNT] = mount_workspace,
+	[STEP_DEVPTS] = devpts,
+	[STEP_PROC] = proc,
 	[STEP_PIVOT] = pivot,
+	[STEP_LANDLOCK_RULES] = landlock_begin,
+	[STEP_LANDLOCK_RULE] = landlock_rule,
 };
 
 /*

@@ -222,6 +222,7 @@ int start_child(struct keeper *k, struct err *err)
 	if (pid < 0)
 		return err_set(err, ERR_UNAVAILABLE, "fork", errno, "clone");
 	k->main_pid = pid;
+	landlock_done(k);
 	plan_unmap(&k->commit);
 	if (k->exec_table)
 		(void)munmap(k->exec_table, k->exec_table_len);

@@ -157,6 +157,7 @@ static void step_words(const struct plan_step *s, struct buf *b)
 	case STEP_HOSTNAME:
 	case STEP_DIR:
 	case STEP_MOUNT:
+	case STEP_LANDLOCK_RULE:
 		words(b, s, 1);
 		break;
 	case STEP_SCRATCH:
@@ -180,6 +181,7 @@ static void step_words(const struct plan_step *s, struct buf *b)
 	case STEP_DEVPTS:
 	case STEP_PROC:
 	case STEP_PIVOT:
+	case STEP_LANDLOCK_RULES:
 	case STEP_RECORD:
 	case STEP_TIMERS:
 	case STEP_STDIO:

@@ -114,6 +114,8 @@ json_t *record_isolation(const struct isolation *i)
 		set(one, "state", json_string(l->applied ? "applied" : "absent"), &ok);
 		set(one, "why", l->applied ? json_null() : json_text_or_null(l->why),
 		    &ok);
+		set(one, "note", l->applied ? json_text_or_null(l->note) : json_null(),
+		    &ok);
 		if (json_array_append_new(layers, one) < 0)
 			ok = false;
 	}

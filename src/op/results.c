@@ -33,6 +33,8 @@ static const struct result_field layer[] = {
 	{ "name", "string", NULL, NULL, "Layer, such as mount, seccomp or landlock." },
 	{ "state", "string", NULL, NULL, "applied or absent." },
 	{ "why", "string|null", NULL, NULL, "Of an absent one: why." },
+	{ "note", "string|null", NULL, NULL,
+	  "Of an applied one: more about it, such as abi 7." },
 	RESULT_END,
 };
 

@@ -181,7 +181,8 @@ static const struct op ops[OP_MAX_] = {
 		.name = "sandbox.create",
 		.title = "Make a sandbox",
 		.doc = "Makes a named sandbox, which several commands share: loopback network, "
-		       "/tmp, HOME and mounts.",
+		       "/tmp, HOME and mounts. They reach each other by TCP, UDP and sockets "
+		       "with a path, not by abstract Unix sockets.",
 		PARAMS(params_sandbox_create, sandbox_create_params),
 		.result = op_sandbox,
 		.changes = true,

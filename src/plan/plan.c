@@ -32,6 +32,8 @@ static const struct plan_step_info infos[STEP_MAX_] = {
 	[STEP_DEVPTS]       = { "devpts",       PLAN_PREPARE, PLAN_KEEPER,   0 },
 	[STEP_PROC]         = { "proc",         PLAN_PREPARE, PLAN_KEEPER,   0 },
 	[STEP_PIVOT]        = { "pivot",        PLAN_PREPARE, PLAN_KEEPER,   0 },
+	[STEP_LANDLOCK_RULES] = { "landlock_rules", PLAN_PREPARE, PLAN_KEEPER, sizeof(struct step_u32) },
+	[STEP_LANDLOCK_RULE] = { "landlock_rule", PLAN_PREPARE, PLAN_KEEPER,  sizeof(struct step_u32) },
 	[STEP_RECORD]       = { "record",       PLAN_COMMIT,  PLAN_KEEPER,   sizeof(struct step_record) },
 	[STEP_TIMERS]       = { "timers",       PLAN_COMMIT,  PLAN_KEEPER,   sizeof(struct step_timers) },
 	[STEP_STDIO]        = { "stdio",        PLAN_COMMIT,  PLAN_KEEPER,   sizeof(struct step_stdio) },
@@ -41,7 +43,7 @@ static const struct plan_step_info infos[STEP_MAX_] = {
 	[STEP_CWD]          = { "cwd",          PLAN_COMMIT,  PLAN_CHILD,    sizeof(struct step_cwd) },
 	[STEP_NO_NEW_PRIVS] = { "no_new_privs", PLAN_COMMIT,  PLAN_CHILD,    0 },
 	[STEP_DROP_CAPS]    = { "drop_caps",    PLAN_COMMIT,  PLAN_CHILD,    0 },
-	[STEP_LANDLOCK]     = { "landlock",     PLAN_COMMIT,  PLAN_CHILD,    sizeof(struct step_u32) },
+	[STEP_LANDLOCK]     = { "landlock",     PLAN_COMMIT,  PLAN_CHILD,    0 },
 	[STEP_SECCOMP]      = { "seccomp",      PLAN_COMMIT,  PLAN_CHILD,    8 },
 	[STEP_EXEC]         = { "exec",         PLAN_COMMIT,  PLAN_CHILD,    sizeof(struct step_exec) },
 };

@@ -55,6 +55,8 @@ enum plan_step_type {
 	STEP_DEVPTS,   /* no payload */
 	STEP_PROC,     /* no payload: a fresh /proc, the dangerous parts read-only */
 	STEP_PIVOT,    /* no payload */
+	STEP_LANDLOCK_RULES, /* struct step_u32: ABI; a ruleset that grants nothing */
+	STEP_LANDLOCK_RULE,  /* struct step_u32: enum landlock_kind; + string: path */
 	/* commit, by the keeper */
 	STEP_RECORD, /* struct step_record */
 	STEP_TIMERS, /* struct step_timers */
@@ -66,7 +68,7 @@ enum plan_step_type {
 	STEP_CWD,	   /* struct step_cwd + 2 strings: workspace, path below it */
 	STEP_NO_NEW_PRIVS, /* no payload */
 	STEP_DROP_CAPS,	   /* no payload: all five sets */
-	STEP_LANDLOCK,	   /* struct step_u32: fd slot; not executed yet */
+	STEP_LANDLOCK,	   /* no payload: what STEP_LANDLOCK_RULES began */
 	STEP_SECCOMP,	   /* bytes: struct sock_filter[] */
 	STEP_EXEC,	   /* struct step_exec + argv strings + environment strings */
 	STEP_MAX_,

@@ -4,6 +4,9 @@
  * probe - tries, from inside a sandbox, what a command must not be able to do
  *
  *	probe native|harm|control [NAME]	each attempt of the group, or one of them
+ *	probe wall [NAME]			the same, with a directory of the host's,
+ *						whose descriptor comes through stdin
+ *	probe ok				nothing
  *	probe signals				every signal there is, to process 1
  *	probe wait				prints "ready", then waits for a byte
  *
@@ -17,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/random.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -944,6 +948,108 @@ static int unix_socket(void)
 	return told(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
 }
 
+/* -- a directory of the host's that no mount shows ------------------------------ */
+
+/* What the test has put there: file, prog, gone, gone.d, old, sub1/f, sub2. */
+#define HOST 10
+
+static int take_host(void)
+{
+	char c, room[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec v = { &c, 1 };
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_control = room,
+			    .msg_controllen = sizeof(room) };
+	struct cmsghdr *h;
+	int fd;
+
+	if (recvmsg(0, &m, 0) < 0 || !(h = CMSG_FIRSTHDR(&m)) ||
+	    h->cmsg_type != SCM_RIGHTS)
+		return -1;
+	memcpy(&fd, CMSG_DATA(h), sizeof(fd));
+	return dup2(fd, HOST);
+}
+static int host_open(const char *name, int flags)
+{
+	return told(openat(HOST, name, flags | O_CLOEXEC, 0644));
+}
+static int host_read(void)
+{
+	return host_open("file", O_RDONLY);
+}
+static int host_write(void)
+{
+	return host_open("file", O_WRONLY);
+}
+static int host_list(void)
+{
+	return host_open("sub1", O_RDONLY | O_DIRECTORY);
+}
+static int host_exec(void)
+{
+	char *const argv[] = { (char *)"prog", (char *)"ok", NULL };
+	char *const envp[] = { NULL };
+
+	return told(syscall(SYS_execveat, HOST, "prog", argv, envp, 0));
+}
+static int host_truncate(void)
+{
+	return told(truncate("/proc/self/fd/10/file", 0));
+}
+static int host_make_file(void)
+{
+	return host_open("new.file", O_WRONLY | O_CREAT | O_EXCL);
+}
+static int host_make_dir(void)
+{
+	return told(mkdirat(HOST, "new.dir", 0755));
+}
+static int host_make_link(void)
+{
+	return told(symlinkat("file", HOST, "new.link"));
+}
+static int host_make_fifo(void)
+{
+	return told(mknodat(HOST, "new.fifo", S_IFIFO | 0644, 0));
+}
+static int host_make_sock(void)
+{
+	return told(mknodat(HOST, "new.sock", S_IFSOCK | 0644, 0));
+}
+static int host_remove_file(void)
+{
+	return told(unlinkat(HOST, "gone", 0));
+}
+static int host_remove_dir(void)
+{
+	return told(unlinkat(HOST, "gone.d", AT_REMOVEDIR));
+}
+static int host_rename(void)
+{
+	return told(renameat(HOST, "old", HOST, "new"));
+}
+static int host_refer(void)
+{
+	return told(linkat(HOST, "sub1/f", HOST, "sub2/f", 0));
+}
+/* A device node that needs no capability (Linux 5.8). */
+static int whiteout(void)
+{
+	(void)unlink("probe.white");
+	return told(mknod("probe.white", S_IFCHR, 0));
+}
+static int device_ioctl(void)
+{
+	int n, fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? 250 : told(ioctl(fd, RNDGETENTCNT, &n));
+}
+static int signal_keeper(void)
+{
+	return told(kill(1, 0));
+}
+
 #define N(f)                                                                             \
 	{                                                                                \
 #f, "native", f                                                          \
@@ -955,6 +1061,11 @@ static int unix_socket(void)
 #define C(f)                                                                             \
 	{                                                                                \
 #f, "control", f                                                         \
+	}
+
+#define W(f)                                                                             \
+	{                                                                                \
+#f, "wall", f                                                            \
 	}
 
 static const struct attempt attempts[] = {
@@ -1096,6 +1207,24 @@ static const struct attempt attempts[] = {
 	H(setpgid_1),
 	H(core_sched_1),
 
+	W(host_read),
+	W(host_write),
+	W(host_list),
+	W(host_exec),
+	W(host_truncate),
+	W(host_make_file),
+	W(host_make_dir),
+	W(host_make_link),
+	W(host_make_fifo),
+	W(host_make_sock),
+	W(host_remove_file),
+	W(host_remove_dir),
+	W(host_rename),
+	W(host_refer),
+	W(whiteout),
+	W(device_ioctl),
+	W(signal_keeper),
+
 	C(plain_chmod),
 	C(plain_create),
 	C(tmp_create),
@@ -1188,6 +1317,10 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return 64;
+	if (strcmp(argv[1], "ok") == 0)
+		return 0;
+	if (strcmp(argv[1], "wall") == 0 && take_host() < 0)
+		return 71;
 	if (strcmp(argv[1], "signals") == 0)
 		return signals();
 	if (strcmp(argv[1], "wait") == 0) {

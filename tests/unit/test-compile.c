@@ -16,6 +16,7 @@
 #include "../../src/base/clock.h"
 #include "../../src/base/macro.h"
 #include "../../src/core/compile.h"
+#include "../../src/sys/landlock.h"
 
 #define STEPS_MAX 256
 
@@ -194,13 +195,16 @@ static void check_order(const struct made *m, size_t part,
 static void test_a_fresh_sandbox_has_all_layers_in_order(void **state)
 {
 	static const enum plan_step_type prepare[] = {
-		STEP_NAMESPACES, STEP_OWNER,	STEP_ROOT,   STEP_WORKSPACE, STEP_IDMAP,
-		STEP_HOSTNAME,	 STEP_LOOPBACK, STEP_ATTACH, STEP_SCRATCH,   STEP_DIR,
-		STEP_BIND,	 STEP_MOUNT,	STEP_DEVPTS, STEP_PROC,	     STEP_PIVOT,
+		STEP_NAMESPACES,    STEP_OWNER,	   STEP_ROOT,	  STEP_WORKSPACE,
+		STEP_IDMAP,	    STEP_HOSTNAME, STEP_LOOPBACK, STEP_ATTACH,
+		STEP_SCRATCH,	    STEP_DIR,	   STEP_BIND,	  STEP_MOUNT,
+		STEP_DEVPTS,	    STEP_PROC,	   STEP_PIVOT,	  STEP_LANDLOCK_RULES,
+		STEP_LANDLOCK_RULE,
 	};
 	static const enum plan_step_type commit[] = {
-		STEP_RECORD, STEP_TIMERS,	STEP_STDIO,	STEP_UMASK,   STEP_RLIMIT,
-		STEP_CWD,    STEP_NO_NEW_PRIVS, STEP_DROP_CAPS, STEP_SECCOMP, STEP_EXEC,
+		STEP_RECORD,   STEP_TIMERS,  STEP_STDIO,	STEP_UMASK,
+		STEP_RLIMIT,   STEP_CWD,     STEP_NO_NEW_PRIVS, STEP_DROP_CAPS,
+		STEP_LANDLOCK, STEP_SECCOMP, STEP_EXEC,
 	};
 	struct made m;
 	const struct step_namespaces *ns;
@@ -398,8 +402,10 @@ static void test_without_a_workspace_a_command_starts_at_home(void **state)
 
 static void test_a_command_in_a_sandbox_joins_and_makes_only_a_proc(void **state)
 {
-	static const enum plan_step_type prepare[] = { STEP_JOIN, STEP_NAMESPACES,
-						       STEP_OWNER, STEP_PROC };
+	static const enum plan_step_type prepare[] = {
+		STEP_JOIN, STEP_NAMESPACES,	STEP_OWNER,
+		STEP_PROC, STEP_LANDLOCK_RULES, STEP_LANDLOCK_RULE,
+	};
 	struct made m;
 
 	(void)state;
@@ -413,6 +419,7 @@ static void test_a_command_in_a_sandbox_joins_and_makes_only_a_proc(void **state
 	assert_int_equal(
 		((const struct step_namespaces *)fixed(&m, STEP_NAMESPACES))->flags,
 		CLONE_NEWPID | CLONE_NEWNS);
+	assert_non_null(find(&m, STEP_LANDLOCK));
 	assert_non_null(find(&m, STEP_SECCOMP));
 	drop(&m);
 }
@@ -427,6 +434,7 @@ static void test_a_holder_has_no_command(void **state)
 	m.args.spec = NULL;
 	assert_int_equal(run(&m), 0);
 	assert_non_null(find(&m, STEP_PIVOT));
+	assert_null(find(&m, STEP_LANDLOCK_RULES));
 	assert_int_equal(m.out.commit.buf.len, 0);
 	drop(&m);
 }
@@ -445,6 +453,7 @@ static void test_the_host_backend_isolates_nothing_and_says_so(void **state)
 	assert_int_equal(
 		((const struct step_namespaces *)fixed(&m, STEP_NAMESPACES))->flags, 0);
 	assert_null(find(&m, STEP_SECCOMP));
+	assert_null(find(&m, STEP_LANDLOCK));
 	assert_non_null(find(&m, STEP_NO_NEW_PRIVS));
 	assert_null(variable(&m, "TMPDIR"));
 	assert_int_equal(m.out.isolation.backend, BACKEND_HOST);
@@ -704,6 +713,83 @@ static void test_the_prepare_plan_does_not_know_the_command(void **state)
 	drop(&c);
 }
 
+/* The rights of the rules for this very path under the newest ABI. */
+static uint64_t rule(const struct made *m, const char *path)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < m->n[0]; i++) {
+		const struct plan_step *s = &m->step[0][i];
+		const struct step_u32 *f = s->payload;
+
+		if (s->type == STEP_LANDLOCK_RULE && strcmp(plan_text(s, 0), path) == 0)
+			all |= landlock_rights((enum landlock_kind)f->v,
+					       LANDLOCK_ABI_KNOWN);
+	}
+	return all;
+}
+
+static void test_landlock_grants_what_the_mounts_show_and_no_more(void **state)
+{
+	static const char *const writable[] = { "/tmp",	    "/var",    "/run",
+						"/dev/shm", "/home/u", "/srv/p" };
+	uint64_t list = landlock_rights(LANDLOCK_LIST, LANDLOCK_ABI_KNOWN);
+	uint64_t read = landlock_rights(LANDLOCK_READ, LANDLOCK_ABI_KNOWN);
+	uint64_t write = landlock_rights(LANDLOCK_WRITE, LANDLOCK_ABI_KNOWN);
+	struct made m;
+
+	(void)state;
+	make(&m, 1000, "/home/u", "/srv/p");
+	assert_int_equal(run(&m), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
+		assert_true(rule(&m, writable[i]) == write);
+	assert_true(rule(&m, "/") == list);
+	assert_true(rule(&m, "/usr") == read);
+	assert_true(rule(&m, "/etc") == read);
+	assert_true(rule(&m, "/home") == 0);
+	assert_true(rule(&m, "/srv") == 0);
+	assert_true(rule(&m, "/dev") == 0);
+	assert_true(rule(&m, "/sys") == 0);
+	assert_false(rule(&m, "/proc") & (LANDLOCK_EXECUTE | LANDLOCK_MAKE_REG));
+	assert_true(rule(&m, "/dev/tty") & LANDLOCK_IOCTL_DEV);
+	assert_true(rule(&m, "/dev/pts") & LANDLOCK_IOCTL_DEV);
+	assert_false(rule(&m, "/dev/urandom") & LANDLOCK_IOCTL_DEV);
+	assert_false(write & (LANDLOCK_MAKE_CHAR | LANDLOCK_MAKE_BLOCK));
+	assert_string_equal(m.out.isolation.layer[10].name, "landlock");
+	assert_non_null(m.out.isolation.layer[10].note);
+	drop(&m);
+}
+
+/* Its parent can be written to, so that the command before could have moved it. */
+static void test_a_home_that_is_granted_already_has_no_rule(void **state)
+{
+	static const struct {
+		const char *home, *workspace;
+		bool own;
+	} cases[] = {
+		{ "/home/u", "/home", false },	 { "/home/u", "/home/u", false },
+		{ "/var/lib/u", "/w", false },	 { "/home/u", "/home/u/p", true },
+		{ "/home/u", "/home/uu", true }, { "/home/u", NULL, true },
+		{ "/variable/u", "/w", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct made m;
+		size_t n = 0;
+
+		make(&m, 1000, cases[i].home, cases[i].workspace);
+		assert_int_equal(run(&m), 0);
+		for (size_t s = 0; s < m.n[0]; s++)
+			n += m.step[0][s].type == STEP_LANDLOCK_RULE &&
+			     strcmp(plan_text(&m.step[0][s], 0), cases[i].home) == 0 &&
+			     (!cases[i].workspace ||
+			      strcmp(cases[i].home, cases[i].workspace) != 0);
+		assert_int_equal(n, cases[i].own);
+		drop(&m);
+	}
+}
+
 #ifdef PROCTOR_FAULT_INJECTION
 static const struct isolation_layer *layer(const struct made *m, const char *name)
 {
@@ -714,32 +800,65 @@ static const struct isolation_layer *layer(const struct made *m, const char *nam
 	return NULL;
 }
 
+static void test_a_kernel_without_landlock_has_no_native_profile(void **state)
+{
+	struct made m;
+
+	(void)state;
+	for (const char *abi = "01"; *abi; abi++) {
+		char text[2] = { *abi, '\0' };
+
+		assert_int_equal(setenv("PROCTOR_LANDLOCK_ABI", text, 1), 0);
+		make(&m, 1000, "/home/u", "/home/u/p");
+		assert_int_equal(run(&m), -ERR_UNSUPPORTED);
+		assert_string_equal(m.err.stage, "landlock");
+		assert_non_null(strstr(m.err.msg, "5.19"));
+		m.args.mode = COMPILE_HOLDER;
+		assert_int_equal(run(&m), -ERR_UNSUPPORTED);
+	}
+	make(&m, 1000, "/home/u", "/");
+	m.args.profile = profile_find("trusted-host");
+	m.args.engine_uid = 1000;
+	assert_int_equal(run(&m), 0);
+	drop(&m);
+
+	assert_int_equal(setenv("PROCTOR_LANDLOCK_ABI", "2", 1), 0);
+	make(&m, 1000, "/home/u", "/home/u/p");
+	assert_int_equal(run(&m), 0);
+	assert_true(layer(&m, "landlock")->applied);
+	assert_string_equal(layer(&m, "landlock")->note, "abi 2");
+	assert_int_equal(((const struct step_u32 *)fixed(&m, STEP_LANDLOCK_RULES))->v, 2);
+	drop(&m);
+	assert_int_equal(unsetenv("PROCTOR_LANDLOCK_ABI"), 0);
+}
+
 static void test_what_a_test_leaves_out_is_absent_and_called_so(void **state)
 {
 	struct made m;
 
 	(void)state;
-	assert_int_equal(setenv("PROCTOR_LEAVE_OUT", "drop_caps,seccomp", 1), 0);
+	assert_int_equal(setenv("PROCTOR_LEAVE_OUT", "landlock,seccomp", 1), 0);
 	make(&m, 1000, "/home/u", "/home/u/p");
 	assert_int_equal(run(&m), 0);
-	assert_null(find(&m, STEP_DROP_CAPS));
+	assert_null(find(&m, STEP_LANDLOCK));
 	assert_null(find(&m, STEP_SECCOMP));
-	assert_non_null(find(&m, STEP_NO_NEW_PRIVS));
-	assert_false(layer(&m, "capabilities")->applied);
-	assert_string_equal(layer(&m, "capabilities")->why, "left out for a test");
+	assert_non_null(find(&m, STEP_LANDLOCK_RULES));
+	assert_non_null(find(&m, STEP_DROP_CAPS));
+	assert_false(layer(&m, "landlock")->applied);
+	assert_string_equal(layer(&m, "landlock")->why, "left out for a test");
 	assert_string_equal(layer(&m, "seccomp")->why, "left out for a test");
-	assert_true(layer(&m, "no_new_privs")->applied);
+	assert_true(layer(&m, "capabilities")->applied);
 	assert_true(layer(&m, "network")->applied);
 	assert_string_equal(variable(&m, "HOME"), "/home/u");
 	drop(&m);
 
 	/* Whole names only. */
-	assert_int_equal(setenv("PROCTOR_LEAVE_OUT", "drop,seccomps", 1), 0);
+	assert_int_equal(setenv("PROCTOR_LEAVE_OUT", "land,seccomps", 1), 0);
 	make(&m, 1000, "/home/u", "/home/u/p");
 	assert_int_equal(run(&m), 0);
-	assert_non_null(find(&m, STEP_DROP_CAPS));
+	assert_non_null(find(&m, STEP_LANDLOCK));
 	assert_non_null(find(&m, STEP_SECCOMP));
-	assert_true(layer(&m, "capabilities")->applied);
+	assert_true(layer(&m, "landlock")->applied);
 	drop(&m);
 	assert_int_equal(unsetenv("PROCTOR_LEAVE_OUT"), 0);
 }
@@ -774,7 +893,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_fresh_sandbox_has_all_layers_in_order),
+		cmocka_unit_test(test_landlock_grants_what_the_mounts_show_and_no_more),
+		cmocka_unit_test(test_a_home_that_is_granted_already_has_no_rule),
 #ifdef PROCTOR_FAULT_INJECTION
+		cmocka_unit_test(test_a_kernel_without_landlock_has_no_native_profile),
 		cmocka_unit_test(test_what_a_test_leaves_out_is_absent_and_called_so),
 #endif
 		cmocka_unit_test(test_no_sandbox_shows_the_engines_own_directories),

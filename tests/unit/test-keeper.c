@@ -39,6 +39,7 @@
 #include "../../src/box/stock.h"
 #include "../../src/plan/plan.h"
 #include "../../src/plan/proto.h"
+#include "../../src/sys/landlock.h"
 
 #define WAIT_MS 20000
 #define ROOT_UID 60900
@@ -240,14 +241,27 @@ static void native_prepare(struct plan_builder *b, const struct world *w)
 	plan_add(b, STEP_PIVOT, NULL, 0);
 }
 
+enum wall { NO_WALL, WALL, WALL_WITHOUT_RULES, WALL_OF_NO_KIND };
+
 struct wish {
 	bool native;
+	enum wall wall; /* Landlock: all may be read, nothing written */
 	const char *script;
 	const char *const *argv; /* instead of script */
 	const char *cwd;
 	uint64_t timeout_ms, grace_ms, ring, lifetime_ms;
 	bool pty, block, leftover_kill, in_open;
 };
+
+static void wall_prepare(struct plan_builder *b, enum wall wall)
+{
+	struct step_u32 abi = { .v = LANDLOCK_ABI_LEAST };
+	struct step_u32 kind = { .v = wall == WALL ? LANDLOCK_READ : LANDLOCK_KINDS_ };
+
+	plan_add(b, STEP_LANDLOCK_RULES, &abi, sizeof(abi));
+	text_step(b, STEP_LANDLOCK_RULE, &kind, sizeof(kind), "/", NULL);
+	text_step(b, STEP_LANDLOCK_RULE, &kind, sizeof(kind), "/no/such/path", NULL);
+}
 
 static void commit(struct plan_builder *b, const struct wish *q, const struct world *w,
 		   const struct id *id)
@@ -284,6 +298,8 @@ static void commit(struct plan_builder *b, const struct wish *q, const struct wo
 	plan_add(b, STEP_NO_NEW_PRIVS, NULL, 0);
 	if (q->native)
 		plan_add(b, STEP_DROP_CAPS, NULL, 0);
+	if (q->wall)
+		plan_add(b, STEP_LANDLOCK, NULL, 0);
 	plan_add(b, STEP_EXEC, &ex, sizeof(ex));
 	for (uint32_t i = 0; i < ex.argc; i++)
 		plan_add_text(b, argv[i]);
@@ -348,6 +364,8 @@ static void launch(struct world *w, const struct wish *q, struct cmd *c)
 		native_prepare(&prep, w);
 	else
 		host_prepare(&prep);
+	if (q->wall == WALL || q->wall == WALL_OF_NO_KIND)
+		wall_prepare(&prep, q->wall);
 	commit(&com, q, w, &c->id);
 	assert_int_equal(plan_seal(&prep, &fds[0], &err), 0);
 	assert_int_equal(plan_seal(&com, &fds[3], &err), 0);
@@ -576,6 +594,49 @@ static void test_start_errors_are_told_apart(void **state)
 	each_backend(*state, start_errors);
 }
 
+static void walled(struct world *w, bool native)
+{
+	static const struct {
+		enum wall wall;
+		const char *stage; /* "": it runs */
+	} cases[] = {
+		{ WALL, "" },
+		{ WALL_WITHOUT_RULES, "landlock" },
+		{ WALL_OF_NO_KIND, "landlock_rule" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct wish q = { .native = native,
+				  .wall = cases[i].wall,
+				  .script = "(echo x >x) 2>&1; ls -l /proc/self/fd" };
+		struct box_record r;
+		struct cmd c;
+
+		launch(w, &q, &c);
+		finish(&c);
+		r = record(&c);
+		assert_string_equal(r.start_stage, cases[i].stage);
+		if (cases[i].stage[0]) {
+			assert_int_equal(r.reason, BOX_REASON_START_FAILED);
+			assert_int_equal(r.start_errno, EINVAL);
+			assert_string_equal(output(&c, 0), "");
+			continue;
+		}
+		assert_int_equal(r.reason, BOX_REASON_EXITED);
+		assert_non_null(strstr(output(&c, 0), "Permission denied"));
+		assert_null(strstr(output(&c, 0), "landlock"));
+	}
+}
+
+static void test_a_ruleset_is_taken_or_nothing_runs(void **state)
+{
+	if (landlock_abi() < 0) {
+		print_message("skip: no Landlock\n");
+		skip();
+	}
+	each_backend(*state, walled);
+}
+
 static void terminal(struct world *w, bool native)
 {
 	struct wish q = { .native = native,
@@ -800,6 +861,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_start_errors_are_told_apart, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_a_ruleset_is_taken_or_nothing_runs,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_terminal_has_its_size, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_blocking_overflow_loses_nothing,
