@@ -12,6 +12,7 @@
 #include "../base/cleanup.h"
 #include "../core/compile.h"
 #include "../plan/plan.h"
+#include "../sys/landlock.h"
 #include "../wire/json.h"
 #include "handlers.h"
 #include "policy.h"
@@ -136,6 +137,8 @@ static void words(struct buf *b, const struct plan_step *s, size_t n)
 /* Never a value of the environment. */
 static void step_words(const struct plan_step *s, struct buf *b)
 {
+	const char *name;
+
 	buf_adds(b, s->info->name);
 	switch (s->type) {
 	case STEP_NAMESPACES:
@@ -157,7 +160,15 @@ static void step_words(const struct plan_step *s, struct buf *b)
 	case STEP_HOSTNAME:
 	case STEP_DIR:
 	case STEP_MOUNT:
+		words(b, s, 1);
+		break;
+	case STEP_LANDLOCK_RULES:
+		buf_addf(b, " of abi %u", ((const struct step_u32 *)s->payload)->v);
+		break;
 	case STEP_LANDLOCK_RULE:
+		name = landlock_kind_name(
+			(enum landlock_kind)((const struct step_u32 *)s->payload)->v);
+		buf_addf(b, " %s", name ? name : "?");
 		words(b, s, 1);
 		break;
 	case STEP_SCRATCH:
@@ -181,7 +192,6 @@ static void step_words(const struct plan_step *s, struct buf *b)
 	case STEP_DEVPTS:
 	case STEP_PROC:
 	case STEP_PIVOT:
-	case STEP_LANDLOCK_RULES:
 	case STEP_RECORD:
 	case STEP_TIMERS:
 	case STEP_STDIO:

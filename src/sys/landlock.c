@@ -104,6 +104,17 @@ uint64_t landlock_rights(enum landlock_kind kind, int abi)
 	return by_kind[kind] & all_rights(abi);
 }
 
+const char *landlock_kind_name(enum landlock_kind kind)
+{
+	static const char *const names[LANDLOCK_KINDS_] = {
+		[LANDLOCK_LIST] = "list",     [LANDLOCK_READ] = "read",
+		[LANDLOCK_WRITE] = "write",   [LANDLOCK_PROC] = "proc",
+		[LANDLOCK_STREAM] = "stream", [LANDLOCK_DEVICE] = "device",
+	};
+
+	return (unsigned int)kind < LANDLOCK_KINDS_ ? names[kind] : NULL;
+}
+
 int landlock_allow(int ruleset, int fd, uint64_t access)
 {
 	const struct path_beneath_attr attr = { .allowed_access = access,

@@ -83,6 +83,9 @@ int landlock_new(int abi);
 /* The rights that a rule of this kind grants under that ABI; 0: no such kind. */
 uint64_t landlock_rights(enum landlock_kind kind, int abi);
 
+/* "read", for people; NULL: no such kind. */
+const char *landlock_kind_name(enum landlock_kind kind);
+
 /*
  * Grants access to what fd (O_PATH will do) stands for, and to all below it. access
  * must be of that ABI, and fit: a file has no rights of a directory. -EBADFD if it

@@ -491,6 +491,15 @@ def test_a_prepared_keeper_has_a_ruleset_of_its_own(c, shared_engine, probe, hos
         assert c.sh("echo x >y && cat y").out == b"x\n"
 
 
+def test_the_plan_in_words_has_the_rules(c, shared_engine):  # noqa: F811
+    plan = c.call("policy.check", {"argv": ["true"]})["plan"]
+    for words in ("landlock_rule read /usr", f"landlock_rule write {shared_engine.workspace}",
+                  "landlock_rule list /", "landlock_rule device /dev/tty", "landlock"):
+        assert words in plan, (words, plan)
+    assert any(w.startswith("landlock_rules of abi ") for w in plan)
+    assert plan.index("drop_caps") < plan.index("landlock") < plan.index("seccomp")
+
+
 def test_doctor_tells_the_abi(shared_engine):  # noqa: F811
     r = subprocess.run([str(engines.bindir() / "proctor"), "doctor", "--json"],
                        env={**os.environ, **shared_engine.env()}, capture_output=True,
