@@ -322,10 +322,23 @@ class Engine:
     def leftovers(self, patience=5.0):
         """
         Stops the engine and returns what lives on then: there should be nothing
-        (the launcher and prepared keepers end when the engine does).
+        (the launcher and prepared keepers end when the engine does). What another
+        engine, which was there before, has made in the meantime does not count.
         """
         self.stop()
-        return settle(lambda p: (p.pid, p.start) not in self.others, patience)
+        others = {pid for pid, _ in self.others}
+
+        def is_of_others(p):
+            while p and p.pid != os.getpid():
+                if p.pid in others:
+                    return True
+                try:
+                    p = Process(p.ppid)
+                except (FileNotFoundError, ProcessLookupError):
+                    return False
+            return False
+
+        return settle(lambda p: not is_of_others(p), patience)
 
 
 def known():
