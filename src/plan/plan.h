@@ -30,7 +30,7 @@
 #include "../base/id.h"
 
 #define PLAN_MAGIC 0x6e6c5072u
-#define PLAN_VERSION 1u
+#define PLAN_VERSION 2u
 #define PLAN_MAX ((size_t)8 << 20)
 
 enum plan_part { PLAN_PREPARE = 1, PLAN_COMMIT };
