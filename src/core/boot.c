@@ -89,10 +89,10 @@ static const struct boot_question questions[] = {
 		true,
 		false,
 		"set the sysctls user.max_user_namespaces above 0 and, where they exist, "
-		"kernel.unprivileged_userns_clone to 1 and "
-		"kernel.apparmor_restrict_unprivileged_userns to 0; in a container, "
-		"allow unshare "
-		"in its seccomp profile",
+		"kernel.unprivileged_userns_clone to 1; where "
+		"kernel.apparmor_restrict_unprivileged_userns is 1 (Ubuntu), load the "
+		"AppArmor profile from share/proctor/apparmor; in a container, allow "
+		"unshare in its seccomp profile",
 	},
 	{
 		"proc_mount",
