@@ -140,6 +140,15 @@ static const struct boot_question questions[] = {
 		"run Linux 5.4 or newer",
 	},
 	{
+		"start_calls",
+		"clone3 and close_range",
+		probe_start_calls,
+		true,
+		false,
+		"run Linux 5.9 or newer; in a container, allow clone3 and close_range in "
+		"its seccomp profile",
+	},
+	{
 		"openat2",
 		"openat2",
 		probe_openat2,

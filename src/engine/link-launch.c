@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,14 +51,27 @@ void link_orphaned(struct keeper *k)
 		link_judge(k);
 }
 
+void link_check_err(struct err *e)
+{
+	size_t n;
+
+	e->stage[sizeof(e->stage) - 1] = '\0';
+	e->msg[sizeof(e->msg) - 1] = '\0';
+	if (e->code <= ERR_OK || e->code >= ERR_MAX_)
+		e->code = ERR_INTERNAL;
+	n = strlen(e->msg);
+	if (e->code == ERR_UNSUPPORTED)
+		(void)snprintf(
+			e->msg + n, sizeof(e->msg) - n,
+			"; the doctor (daemon.doctor, `proctor doctor`) tells what "
+			"this machine lacks and what to do");
+}
+
 void link_launch_failed(struct keeper *k, const struct err *why)
 {
 	struct err e = *why;
 
-	e.stage[sizeof(e.stage) - 1] = '\0';
-	e.msg[sizeof(e.msg) - 1] = '\0';
-	if (e.code <= ERR_OK || e.code >= ERR_MAX_)
-		e.code = ERR_INTERNAL;
+	link_check_err(&e);
 	link_fail(k, &e);
 }
 

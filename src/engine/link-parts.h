@@ -23,6 +23,9 @@ struct packet {
 struct keeper *link_new(struct engine *e, const struct id *id, char kind);
 /* It is this process's or this sandbox's keeper. */
 void link_bind(struct keeper *k, struct process *p, struct sandbox *s);
+/* Makes sense of an error that came from outside; where the machine lacks something, says
+ * who knows more. */
+void link_check_err(struct err *e);
 /* The descriptors of its order are of no more use. */
 void link_close_order(struct keeper *k);
 

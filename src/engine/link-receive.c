@@ -102,10 +102,7 @@ static bool on_failed(struct keeper *k, const struct keeper_msg *m, const void *
 	if ((k->state != LINK_SENT && k->state != LINK_PREPARED) || m->len != sizeof(why))
 		return bad(k, "failed");
 	memcpy(&why, data, sizeof(why));
-	why.stage[sizeof(why.stage) - 1] = '\0';
-	why.msg[sizeof(why.msg) - 1] = '\0';
-	if (why.code <= ERR_OK || why.code >= ERR_MAX_)
-		why.code = ERR_INTERNAL;
+	link_check_err(&why);
 	k->state = LINK_FAILED;
 	if (k->spare) {
 		spares_lost(k);

@@ -262,7 +262,7 @@ static int arrange_stdio(struct keeper *k, const int stdio[3], struct err *err)
 			return err_set(err, ERR_INTERNAL, "stdio", errno, "dup2");
 	/* All else closes at exec. */
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-		return err_set(err, ERR_INTERNAL, "stdio", errno, "close_range");
+		return err_set(err, ERR_UNSUPPORTED, "stdio", errno, "close_range");
 	return 0;
 }
 

@@ -30,4 +30,5 @@ struct given {
 	unsigned int version; /* KEEPER_VERSION, or an older one in tests */
 };
 
-void given_settle(struct given *g);
+/* Each to its number, all others closed. ERR_UNAVAILABLE, ERR_UNSUPPORTED. */
+int given_settle(struct given *g, struct err *err);

@@ -82,14 +82,16 @@ static void open_signals(struct keeper *k)
 	k->sigfd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void init(struct keeper *k, struct given *g)
+static int init(struct keeper *k, struct given *g)
 {
+	int r;
+
 	k->given = g;
 	k->born_ns = clock_mono();
 	k->root_fd = k->scratch_fd = k->landlock_fd = k->main_pidfd = k->in.fd = -1;
 	for (int i = 0; i < BOX_STREAMS; i++)
 		k->out[i].fd = -1;
-	given_settle(g);
+	r = given_settle(g, &k->start_err);
 	k->control = g->fd[SLOT_CONTROL];
 	k->greeted = true;
 	k->pidns = (g->ns_flags & CLONE_NEWPID) != 0;
@@ -98,15 +100,15 @@ static void init(struct keeper *k, struct given *g)
 	(void)prctl(PR_SET_NAME, "proctor-keeper", 0, 0, 0);
 	(void)setsid();
 	open_signals(k);
+	return r;
 }
 
 void keeper_main(struct given *given)
 {
 	struct keeper *k = &keeper;
-	int r = 0;
+	int r = init(k, given);
 
-	init(k, given);
-	if (listen(given->fd[SLOT_LISTEN], 4) < 0)
+	if (r == 0 && listen(given->fd[SLOT_LISTEN], 4) < 0)
 		r = err_set(&k->start_err, ERR_UNAVAILABLE, "socket", errno, "listen");
 	if (r == 0 && !k->pidns && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = err_set(&k->start_err, ERR_UNSUPPORTED, "subreaper", errno, "prctl");

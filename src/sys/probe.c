@@ -436,6 +436,17 @@ void probe_openat2(struct probe *ret)
 	present(ret);
 }
 
+/* Asked for nonsense, they say so, unless they are not there. */
+void probe_start_calls(struct probe *ret)
+{
+	if (syscall(SYS_clone3, NULL, 0) < 0 && errno == ENOSYS)
+		missing(ret, ENOSYS, "clone3");
+	else if (syscall(SYS_close_range, 1, 0, 0) < 0 && errno == ENOSYS)
+		missing(ret, ENOSYS, "close_range");
+	else
+		present(ret);
+}
+
 static bool is_cgroup2(const char *path)
 {
 	struct statfs fs;

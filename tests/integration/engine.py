@@ -174,16 +174,18 @@ def memory_kib(pid, key="RssAnon"):
 class Engine:
     """
     A proctord. `user` (a uid) makes it run as that user; the temporary
-    directory must then be his. `base` is the folder of state, run and ws.
+    directory must then be his. `base` is the folder of state, run and ws. `under`
+    are the words of a command line that proctord's are appended to.
     """
 
-    def __init__(self, base, args=(), env=None, user=None):
+    def __init__(self, base, args=(), env=None, user=None, under=()):
         self.base = pathlib.Path(base)
         self.state = self.base / "state"
         self.runtime = self.base / "run"
         self.workspace = self.base / "ws"
         self.socket = self.runtime / "proctor.sock"
         self.args = list(args)
+        self.under = list(under)  # a program that goes on as this engine
         self.user = user
         self.extra_env = dict(env or {})
         self.others = known()  # not of this engine
@@ -219,7 +221,7 @@ class Engine:
     def spawn(self, args=(), env=None):
         """Starts it. Returns the read end of its readiness pipe."""
         r, w = os.pipe()
-        argv = [str(bindir() / "proctord"), "--foreground", "--state", str(self.state),
+        argv = [*self.under, str(bindir() / "proctord"), "--foreground", "--state", str(self.state),
                 "--runtime", str(self.runtime), "--ready-fd", str(w), *self.args, *args]
         try:
             with open(self.log, "ab") as log:
