@@ -31,4 +31,4 @@ void probe_landlock(struct probe *ret);
 void probe_pidfd(struct probe *ret);
 void probe_openat2(struct probe *ret);
 void probe_start_calls(struct probe *ret); /* clone3, close_range */
-void probe_cgroup(struct probe *ret); /* value: "v2", "hybrid", "v1" or "none" */
+void probe_cgroup(struct probe *ret);	   /* value: "v2", "hybrid", "v1" or "none" */
