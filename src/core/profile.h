@@ -34,10 +34,11 @@ struct argv_prefix {
 
 struct profile {
 	const char *name;
-	const char *doc;    /* one sentence */
-	const char *origin; /* its file, or "built in" */
-	const char *text;   /* of the file, all of it */
-	unsigned int index; /* profile_index() */
+	const char *doc;	      /* one sentence */
+	const char *origin;	      /* its file, or "built in" */
+	const char *text;	      /* of the file, all of it */
+	unsigned int index;	      /* profile_index() */
+	const struct profile *before; /* of that name, out of force now, or NULL */
 	enum backend backend;
 	enum network network;
 	/* Lists have a NULL at the end. */

@@ -25,6 +25,7 @@
 struct entry {
 	char name[PROFILE_NAME_MAX + 1]; /* "" = free */
 	const struct profile *now;	 /* NULL = none, or a bad one */
+	const struct profile *last;	 /* that was ever in force */
 	struct err why;			 /* of a bad one */
 	bool seen;			 /* by the load that is under way */
 };
@@ -94,7 +95,8 @@ static void take(const struct load *l, struct entry *e, const char *origin,
 		return;
 	}
 	p->index = (unsigned int)(e - entries);
-	e->now = p; /* the one before stays: see profile.h */
+	p->before = e->last;
+	e->now = e->last = p;
 }
 
 static int check_owner(const char *path, const struct stat *st, struct err *err)
