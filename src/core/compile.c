@@ -126,10 +126,9 @@ static int check_args(const struct compile_args *a, struct err *err)
 /* Prepare */
 
 #ifdef PROCTOR_FAULT_INJECTION
-static bool left_out(enum plan_step_type type)
+static bool named(const char *name)
 {
 	const char *names = getenv("PROCTOR_LEAVE_OUT");
-	const char *name = plan_step_info(type)->name;
 	size_t n;
 
 	for (const char *p = names ? names : ""; *p; p += n + (p[n] == ',')) {
@@ -140,6 +139,37 @@ static bool left_out(enum plan_step_type type)
 	return false;
 }
 
+static bool left_out(enum plan_step_type type)
+{
+	return named(plan_step_info(type)->name);
+}
+
+/* The mount namespace stays: a keeper that builds mounts must never do so in the host's.
+ */
+static uint32_t left_out_namespaces(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} parts[] = {
+		{ "namespaces.user", CLONE_NEWUSER },
+		{ "namespaces.pid", CLONE_NEWPID },
+		{ "namespaces.ipc", CLONE_NEWIPC },
+		{ "namespaces.uts", CLONE_NEWUTS },
+		{ "namespaces.network", CLONE_NEWNET },
+		{ "namespaces.cgroup", CLONE_NEWCGROUP },
+	};
+	uint32_t flags = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		flags |= named(parts[i].name) ? parts[i].flag : 0;
+	return flags;
+}
+
+/* Flags stand first in both. */
+static_assert(offsetof(struct step_namespaces, flags) == 0, "see leave_out()");
+static_assert(offsetof(struct step_join, flags) == 0, "see leave_out()");
+
 /* Writes the plan anew without them. */
 static void leave_out(struct plan_builder *b)
 {
@@ -149,9 +179,18 @@ static void leave_out(struct plan_builder *b)
 
 	if (!getenv("PROCTOR_LEAVE_OUT") || !buf_ok(&b->buf))
 		return;
-	for (size_t at = 0; plan_next(&all, &at, &s) > 0;)
-		if (!left_out(s.type))
-			plan_add(&kept, s.type, s.payload, s.size);
+	for (size_t at = 0; plan_next(&all, &at, &s) > 0;) {
+		struct step_namespaces ns;
+
+		if (left_out(s.type))
+			continue;
+		if (s.type == STEP_NAMESPACES || s.type == STEP_JOIN) {
+			memcpy(&ns, s.payload, sizeof(ns));
+			ns.flags &= ~left_out_namespaces();
+			s.payload = &ns;
+		}
+		plan_add(&kept, s.type, s.payload, s.size);
+	}
 	plan_builder_fini(b);
 	*b = kept;
 }
@@ -162,6 +201,11 @@ static bool left_out(enum plan_step_type type)
 	return false;
 }
 
+static uint32_t left_out_namespaces(void)
+{
+	return 0;
+}
+
 static void leave_out(struct plan_builder *b)
 {
 	(void)b;
@@ -170,9 +214,9 @@ static void leave_out(struct plan_builder *b)
 
 /* By the step that, if it were not there, would make the layer absent. */
 static void add_layer(struct isolation *i, const char *name, enum plan_step_type step,
-		      const char *missing)
+		      uint32_t namespace, const char *missing)
 {
-	if (!missing && left_out(step))
+	if (!missing && (left_out(step) || left_out_namespaces() & namespace))
 		missing = "left out for a test";
 	assert(i->n < ISOLATION_LAYERS);
 	i->layer[i->n++] = (struct isolation_layer){ .name = name,
@@ -197,18 +241,19 @@ static void describe(const struct compile_args *a, int abi, struct isolation *re
 	static const struct {
 		const char *name;
 		enum plan_step_type step;
+		uint32_t namespace;
 	} by_backend[] = {
-		{ "user", STEP_NAMESPACES },
-		{ "mount", STEP_NAMESPACES },
-		{ "pid", STEP_NAMESPACES },
-		{ "ipc", STEP_NAMESPACES },
-		{ "uts", STEP_NAMESPACES },
-		{ "network", STEP_NAMESPACES },
-		{ "cgroup_namespace", STEP_NAMESPACES },
-		{ "root", STEP_PIVOT },
-		{ "capabilities", STEP_DROP_CAPS },
-		{ "seccomp", STEP_SECCOMP },
-		{ "landlock", STEP_LANDLOCK },
+		{ "user", STEP_NAMESPACES, CLONE_NEWUSER },
+		{ "mount", STEP_NAMESPACES, CLONE_NEWNS },
+		{ "pid", STEP_NAMESPACES, CLONE_NEWPID },
+		{ "ipc", STEP_NAMESPACES, CLONE_NEWIPC },
+		{ "uts", STEP_NAMESPACES, CLONE_NEWUTS },
+		{ "network", STEP_NAMESPACES, CLONE_NEWNET },
+		{ "cgroup_namespace", STEP_NAMESPACES, CLONE_NEWCGROUP },
+		{ "root", STEP_PIVOT, 0 },
+		{ "capabilities", STEP_DROP_CAPS, 0 },
+		{ "seccomp", STEP_SECCOMP, 0 },
+		{ "landlock", STEP_LANDLOCK, 0 },
 	};
 	const char *missing = native(a) ? NULL : "the profile's backend is host";
 	const char *later =
@@ -216,12 +261,13 @@ static void describe(const struct compile_args *a, int abi, struct isolation *re
 
 	*ret = (struct isolation){ .backend = a->profile->backend };
 	for (size_t i = 0; i < ARRAY_SIZE(by_backend); i++)
-		add_layer(ret, by_backend[i].name, by_backend[i].step, missing);
+		add_layer(ret, by_backend[i].name, by_backend[i].step,
+			  by_backend[i].namespace, missing);
 	if (native(a))
 		ret->layer[ret->n - 1].note = landlock_note(abi);
-	add_layer(ret, "cgroup", STEP_CGROUP, later);
-	add_layer(ret, "no_new_privs", STEP_NO_NEW_PRIVS, NULL);
-	add_layer(ret, "rlimits", STEP_RLIMIT, NULL);
+	add_layer(ret, "cgroup", STEP_CGROUP, 0, later);
+	add_layer(ret, "no_new_privs", STEP_NO_NEW_PRIVS, 0, NULL);
+	add_layer(ret, "rlimits", STEP_RLIMIT, 0, NULL);
 }
 
 static int find_landlock(int *ret_abi, struct err *err)

@@ -11,8 +11,10 @@
  * or the profile does not ask for it, or compiling fails with ERR_UNSUPPORTED.
  *
  * Builds with fault injection take PROCTOR_LEAVE_OUT="landlock,seccomp": steps of
- * these names are in no plan, and the record calls their layers left out. So a test
- * can show that a layer alone refuses what others would refuse as well.
+ * these names are in no plan, and the record calls their layers left out. Of the
+ * namespaces single ones can be named: "namespaces.network", and user, pid, ipc, uts,
+ * cgroup. So a test can show that a layer alone refuses what others would refuse as
+ * well.
  *
  * The host is looked at (which system directories there are, is there a bash)
  * but nothing is opened or changed.
