@@ -175,7 +175,9 @@ static const struct boot_question questions[] = {
 		probe_cgroup,
 		false,
 		false,
-		"mount cgroup2 at /sys/fs/cgroup",
+		"limits on memory need a writable group in a v1 or hybrid hierarchy: run "
+		"the engine as root, or in a group that is its user's own; without one, "
+		"leave out limits.memory_bytes",
 	},
 };
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
@@ -19,13 +18,13 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
 #include "../base/fd.h"
 #include "../base/macro.h"
+#include "cgroup.h"
 #include "landlock.h"
 
 /* An id that no account has: what is mapped in a probe matters to nobody. */
@@ -447,34 +446,27 @@ void probe_start_calls(struct probe *ret)
 		present(ret);
 }
 
-static bool is_cgroup2(const char *path)
-{
-	struct statfs fs;
-
-	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
-}
-
 void probe_cgroup(struct probe *ret)
 {
-	static const char *const v1[] = {
-		"/sys/fs/cgroup/memory",
-		"/sys/fs/cgroup/pids",
-		"/sys/fs/cgroup/cpu",
-	};
-	struct statfs fs;
-	bool old = false;
+	struct cgroups g;
+	const char *why = NULL, *sep = ": ";
+	size_t n;
 
+	cgroup_find(&g);
 	present(ret);
-	for (size_t i = 0; i < ARRAY_SIZE(v1); i++)
-		old = old || (statfs(v1[i], &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC);
-	if (is_cgroup2("/sys/fs/cgroup"))
-		(void)snprintf(ret->value, sizeof(ret->value), "v2");
-	else if (is_cgroup2("/sys/fs/cgroup/unified"))
-		(void)snprintf(ret->value, sizeof(ret->value), "hybrid");
-	else if (old)
-		(void)snprintf(ret->value, sizeof(ret->value), "v1");
-	else
-		missing(ret, 0, "no cgroup file system is mounted at /sys/fs/cgroup");
-	if (!ret->found)
-		(void)snprintf(ret->value, sizeof(ret->value), "none");
+	(void)snprintf(ret->value, sizeof(ret->value), "%s",
+		       cgroup_layout_name(g.layout));
+	for (enum cgroup_controller c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (!g.at[c].usable) {
+			why = why ? why : g.at[c].why;
+			continue;
+		}
+		n = strlen(ret->value);
+		(void)snprintf(ret->value + n, sizeof(ret->value) - n, "%s%s", sep,
+			       cgroup_controller_name(c));
+		sep = ", ";
+	}
+	/* Some is not all: whoever asks for a limit that is missing is told so then. */
+	if (why)
+		missing(ret, 0, why);
 }

@@ -31,4 +31,8 @@ void probe_landlock(struct probe *ret);
 void probe_pidfd(struct probe *ret);
 void probe_openat2(struct probe *ret);
 void probe_start_calls(struct probe *ret); /* clone3, close_range */
-void probe_cgroup(struct probe *ret);	   /* value: "v2", "hybrid", "v1" or "none" */
+/*
+ * Found: groups with limits can be made. value: "v1", "v2", "hybrid" or "none", and
+ * the controllers that can be used: "hybrid: memory, pids". Nothing is made.
+ */
+void probe_cgroup(struct probe *ret);
