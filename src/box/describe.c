@@ -252,6 +252,15 @@ static void put_record(struct printer *p, const struct box_record *r)
 	end_object(p);
 }
 
+static void put_usage(struct printer *p, const struct box_usage *u)
+{
+	begin_object(p, "usage");
+	put_u64(p, "memory_limit", u->memory_limit);
+	put_u64(p, "memory_peak", u->memory_peak);
+	put_u64(p, "oom_killed", u->oom_killed);
+	end_object(p);
+}
+
 static const char *stream_name(const struct box_head *h, uint32_t i)
 {
 	if (h->capture == BOX_CAPTURE_PTY)
@@ -285,6 +294,7 @@ int box_describe(int fd, bool json, struct buf *out, struct err *err)
 	struct printer p = { .out = out, .json = json, .indent = "" };
 	struct err record_err = { 0 };
 	struct box_record rec = { 0 };
+	struct box_usage usage = { 0 };
 	struct box_head head = { 0 };
 	int r;
 
@@ -299,6 +309,8 @@ int box_describe(int fd, bool json, struct buf *out, struct err *err)
 		put_record(&p, &rec);
 	else
 		put_text(&p, "record_error", record_err.msg);
+	if (box_read_usage(fd, &usage, NULL) == 0)
+		put_usage(&p, &usage);
 	for (uint32_t i = 0; i < head.streams; i++)
 		put_extent(&p, fd, &head, i);
 	end_object(&p);

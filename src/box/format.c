@@ -10,6 +10,10 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "boxes are little-endian");
 static_assert(sizeof(struct box_head) == 96 && offsetof(struct box_head, sum) == 88,
 	      "head");
+static_assert(BOX_USAGE_AT >= BOX_COUNTERS_AT(BOX_STREAMS) &&
+		      BOX_USAGE_AT + sizeof(struct box_usage) <= BOX_RINGS_AT &&
+		      sizeof(struct box_usage) == 32,
+	      "docs/box-format.md");
 static_assert(sizeof(struct box_record) == 336 && offsetof(struct box_record, sum) == 328,
 	      "record");
 static_assert(sizeof(struct box_counters) == 64, "counters");

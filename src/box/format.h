@@ -8,6 +8,7 @@
  *	 1024  slot 0		 struct box_record with generation and checksum
  *	 2048  slot 1
  *	 3072  struct box_counters, one per stream, 64 bytes each
+ *	 3200  struct box_usage, if the command has a limit on its memory
  *	 4096  ring of stream 0 (ring_size bytes), behind it the ring of stream 1
  *
  * All numbers are little-endian and naturally aligned; all sizes are fixed. The
@@ -28,6 +29,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../base/id.h"
 
@@ -36,6 +38,7 @@
 
 #define BOX_SLOT_AT(n) ((off_t)(1024 * ((n) + 1)))
 #define BOX_COUNTERS_AT(n) ((off_t)(3072 + 64 * (n)))
+#define BOX_USAGE_AT 3200
 #define BOX_RINGS_AT 4096
 
 #define BOX_STREAMS 2 /* stdout (or combined, or the terminal), stderr */
@@ -131,6 +134,17 @@ struct box_counters {
 	uint32_t pad;
 	uint64_t acked; /* overflow: block - offset up to which a consumer has all */
 	uint64_t spare[3];
+};
+
+/*
+ * What its control group has counted. Written anew as it changes; one whose sum is
+ * wrong, as that of zeros is, says nothing.
+ */
+struct box_usage {
+	uint64_t memory_limit; /* bytes, never 0 */
+	uint64_t memory_peak;  /* most bytes in use, 0 = not known */
+	uint64_t oom_killed;   /* processes that were ended for want of memory */
+	uint64_t sum;	       /* box_sum() of all before it */
 };
 
 /* FNV-1a, 64 bit. */

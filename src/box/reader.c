@@ -171,6 +171,27 @@ int box_read_record(int fd, struct box_record *ret, struct err *err)
 	return 0;
 }
 
+int box_read_usage(int fd, struct box_usage *ret, struct err *err)
+{
+	struct box_usage u = { 0 };
+
+	/* Wrong for an instant, while the writer stores it anew. */
+	for (int i = 0; i < TRIES_RECORD; i++) {
+		int r = fd_pread_all(fd, &u, sizeof(u), BOX_USAGE_AT);
+
+		if (r < 0)
+			return bad_read(err, r, "usage");
+		if (u.sum == box_sum(&u, offsetof(struct box_usage, sum)) &&
+		    u.memory_limit > 0) {
+			*ret = u;
+			return 0;
+		}
+		if (u.sum == 0 && u.memory_limit == 0)
+			break;
+	}
+	return err_set(err, ERR_NOT_FOUND, "box", 0, "the box counts no memory");
+}
+
 static uint64_t start_of(const struct box_counters *c)
 {
 	/* Nothing is kept. */

@@ -25,6 +25,9 @@ int box_read_head(int fd, struct box_head *ret, struct err *err);
 /* The newest valid record. ERR_NOT_FOUND if there is none yet. */
 int box_read_record(int fd, struct box_record *ret, struct err *err);
 
+/* ERR_NOT_FOUND if there is none. */
+int box_read_usage(int fd, struct box_usage *ret, struct err *err);
+
 struct box_extent {
 	uint64_t start; /* oldest offset still held = bytes lost */
 	uint64_t total; /* bytes ever written */

@@ -311,3 +311,11 @@ void box_writer_store(struct box_writer *w)
 	r->sum = box_sum(r, offsetof(struct box_record, sum));
 	memcpy(w->map + BOX_SLOT_AT((r->generation - 1) % 2), r, sizeof(*r));
 }
+
+void box_writer_usage(struct box_writer *w, const struct box_usage *u)
+{
+	struct box_usage all = *u;
+
+	all.sum = box_sum(&all, offsetof(struct box_usage, sum));
+	memcpy(w->map + BOX_USAGE_AT, &all, sizeof(all));
+}

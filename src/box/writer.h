@@ -80,3 +80,5 @@ uint64_t box_writer_total(const struct box_writer *w, int stream);
 
 /* Stores w->record in the older slot, with the next generation and checksum. */
 void box_writer_store(struct box_writer *w);
+/* Stores it, with its sum. */
+void box_writer_usage(struct box_writer *w, const struct box_usage *u);

@@ -680,6 +680,39 @@ static void test_description_shows_what_is_left_of_a_damaged_box(void **state)
 	(void)close(fd);
 }
 
+static void test_usage_is_told_only_if_it_is_right(void **state)
+{
+	struct box_usage u = { .memory_limit = 4096, .oom_killed = 2 }, got;
+	struct buf text = { 0 };
+	struct box_writer w;
+	int fd = taken_box(&w, 1, 4096);
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(box_read_usage(fd, &got, &err), -ERR_NOT_FOUND);
+	box_writer_usage(&w, &u);
+	u.memory_peak = 4095;
+	box_writer_usage(&w, &u);
+	assert_int_equal(box_read_usage(fd, &got, &err), 0);
+	assert_int_equal(got.memory_limit, 4096);
+	assert_int_equal(got.memory_peak, 4095);
+	assert_int_equal(got.oom_killed, 2);
+	assert_int_equal(box_describe(fd, true, &text, &err), 0);
+	assert_non_null(strstr(text.data, "\"oom_killed\""));
+	buf_fini(&text);
+	/* Its neighbours are as they were. */
+	assert_int_equal(extent_of(fd, 0).total, 0);
+	put_all(&w, 0, 5000);
+	assert_int_equal(box_read_usage(fd, &got, &err), 0);
+
+	poke(fd, BOX_USAGE_AT + 8, "x", 1);
+	assert_int_equal(box_read_usage(fd, &got, &err), -ERR_NOT_FOUND);
+	assert_int_equal(ftruncate(fd, BOX_USAGE_AT + 31), 0);
+	assert_int_not_equal(box_read_usage(fd, &got, &err), 0);
+	box_writer_fini(&w);
+	(void)close(fd);
+}
+
 static void test_names_are_never_null(void **state)
 {
 	(void)state;
@@ -720,6 +753,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_record_is_refused),
 		cmocka_unit_test(test_description_says_all_and_escapes_it),
 		cmocka_unit_test(test_description_shows_what_is_left_of_a_damaged_box),
+		cmocka_unit_test(test_usage_is_told_only_if_it_is_right),
 		cmocka_unit_test(test_names_are_never_null),
 	};
 
