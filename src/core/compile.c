@@ -25,6 +25,8 @@
 
 #define HOSTNAME "proctor"
 
+#define NO_LIMIT_OF_A_CGROUP "the command has no limit that needs one"
+
 /* What root is called in a sandbox, where he is not root. */
 #define ROOT_NAME "proctor"
 
@@ -256,8 +258,6 @@ static void describe(const struct compile_args *a, int abi, struct isolation *re
 		{ "landlock", STEP_LANDLOCK, 0 },
 	};
 	const char *missing = native(a) ? NULL : "the profile's backend is host";
-	const char *later =
-		native(a) ? "no profile of this version asks for it" : missing;
 
 	*ret = (struct isolation){ .backend = a->profile->backend };
 	for (size_t i = 0; i < ARRAY_SIZE(by_backend); i++)
@@ -265,9 +265,34 @@ static void describe(const struct compile_args *a, int abi, struct isolation *re
 			  by_backend[i].namespace, missing);
 	if (native(a))
 		ret->layer[ret->n - 1].note = landlock_note(abi);
-	add_layer(ret, "cgroup", STEP_CGROUP, 0, later);
+	add_layer(ret, "cgroup", STEP_CGROUP, 0, NO_LIMIT_OF_A_CGROUP);
 	add_layer(ret, "no_new_privs", STEP_NO_NEW_PRIVS, 0, NULL);
 	add_layer(ret, "rlimits", STEP_RLIMIT, 0, NULL);
+}
+
+/* Once both is known: what the plans have, and what this command is limited in. */
+static void describe_cgroup(struct compiled *c)
+{
+	const struct compiled_cgroup *g = &c->cgroup;
+	struct isolation_layer *l = NULL;
+
+	for (size_t i = 0; i < c->isolation.n; i++)
+		if (strcmp(c->isolation.layer[i].name, "cgroup") == 0)
+			l = &c->isolation.layer[i];
+	if (!l)
+		return;
+	l->applied = (g->memory_bytes || g->processes) && !left_out(STEP_CGROUP);
+	l->note = g->memory_bytes && g->processes ? "v1 memory, pids" :
+		  g->memory_bytes		  ? "v1 memory" :
+						    "v1 pids";
+	if (l->applied)
+		l->why = NULL;
+	else if (g->memory_bytes || g->processes)
+		l->why = "left out for a test";
+	else
+		l->why = g->absent ? g->absent : NO_LIMIT_OF_A_CGROUP;
+	if (!l->applied)
+		l->note = NULL;
 }
 
 static int find_landlock(int *ret_abi, struct err *err)
@@ -439,6 +464,7 @@ int compile_prepare(const struct compile_args *a, struct compiled *ret, struct e
 	ret->prepare = b;
 	describe(a, abi, &ret->isolation);
 	ret->isolation.plan_hash = plan_hash(&b);
+	describe_cgroup(ret);
 	return 0;
 }
 
@@ -582,22 +608,63 @@ static int check_command(const struct compile_args *a, struct err *err)
 				     err);
 }
 
-/* Limits that this backend would only seem to keep. */
-static int check_limits(const struct compile_args *a, const struct limits *l,
-			struct err *err)
+/* By somebody else than the profile: that is never left out. */
+static bool asked_for(const struct compile_args *a, enum limit_id id)
 {
-	if (limits_has(l, LIMIT_MEMORY_BYTES))
-		return err_set(err, ERR_UNSUPPORTED, "limits.memory_bytes", 0,
-			       "a limit on memory needs cgroups, which this version does "
-			       "not use "
-			       "yet; start the command without limits.memory_bytes");
-	if (!native(a) && limits_has(l, LIMIT_PROCESSES))
-		return err_set(err, ERR_UNSUPPORTED, "limits.processes", 0,
-			       "the host backend cannot limit the processes of one "
-			       "command, only "
-			       "those of the user; use a native profile, or no "
-			       "limits.processes");
-	return 0;
+	return limits_has(&a->spec->limits, id) ||
+	       (a->ceiling && limits_has(a->ceiling, id));
+}
+
+static int group_limit(const struct compile_args *a, enum limit_id id,
+		       enum cgroup_controller controller, struct compiled *c,
+		       uint64_t *ret, struct err *err)
+{
+	const struct cgroup_place *at = a->cgroups ? &a->cgroups->at[controller] : NULL;
+	const char *why = at ? at->why : "none are used here";
+	char stage[ERR_STAGE_MAX];
+
+	if (!limits_has(&c->limits, id))
+		return 0;
+	if (at && at->usable) {
+		*ret = c->limits.v[id];
+		return 0;
+	}
+	if (a->profile->cgroup_optional && !asked_for(a, id)) {
+		c->limits.given &= ~(1u << id);
+		c->cgroup.absent = why;
+		return 0;
+	}
+	(void)snprintf(stage, sizeof(stage), "limits.%s", limit_name(id));
+	return err_set(err, ERR_UNSUPPORTED, stage, 0,
+		       "limits.%s needs cgroups (layer cgroup): %s; proctor doctor tells "
+		       "more; %s, or start the command without limits.%s",
+		       limit_name(id), why,
+		       id == LIMIT_PROCESSES ? "use a native profile" :
+					       "let root's engine start it",
+		       limit_name(id));
+}
+
+/*
+ * RLIMIT_NPROC counts those of a user in a user namespace: in a sandbox that is all
+ * there are, on the host it is more than one command. There a group counts.
+ */
+static int group_limits(const struct compile_args *a, struct compiled *c, struct err *err)
+{
+	int r = group_limit(a, LIMIT_MEMORY_BYTES, CGROUP_MEMORY, c,
+			    &c->cgroup.memory_bytes, err);
+
+	if (r == 0 && !native(a))
+		r = group_limit(a, LIMIT_PROCESSES, CGROUP_PIDS, c, &c->cgroup.processes,
+				err);
+	return r;
+}
+
+static void add_cgroup(const struct compiled_cgroup *g, struct plan_builder *b)
+{
+	const struct step_cgroup step = { g->memory_bytes, g->processes };
+
+	if (g->memory_bytes || g->processes)
+		plan_add(b, STEP_CGROUP, &step, sizeof(step));
 }
 
 static void add_record(const struct compile_args *a, struct plan_builder *b)
@@ -684,8 +751,7 @@ static void add_rlimits(const struct compile_args *a, const struct limits *l,
 			   MIN(v[LIMIT_CPU_SECONDS], UINT64_MAX - 2) + 1);
 	if (limits_has(l, LIMIT_FILE_BYTES))
 		add_rlimit(b, RLIMIT_FSIZE, v[LIMIT_FILE_BYTES], v[LIMIT_FILE_BYTES]);
-	/* Counted per user and user namespace: here, per sandbox. */
-	if (limits_has(l, LIMIT_PROCESSES)) {
+	if (native(a) && limits_has(l, LIMIT_PROCESSES)) {
 		uint64_t n = MIN(v[LIMIT_PROCESSES], UINT32_MAX) + keepers;
 
 		add_rlimit(b, RLIMIT_NPROC, n, n);
@@ -774,6 +840,7 @@ static int commit_steps(const struct compile_args *a, struct compiled *c, struct
 	add_record(a, b);
 	add_timers(a, &c->limits, c->timeout_ms, b);
 	add_stdio(a->spec, b);
+	add_cgroup(&c->cgroup, b);
 	plan_add(b, STEP_UMASK, &umask, sizeof(umask));
 	add_rlimits(a, &c->limits, b);
 	r = add_cwd(a, home, b, &c->cwd, err);
@@ -808,7 +875,7 @@ int compile_commit(const struct compile_args *a, struct compiled *ret, struct er
 		r = limits_resolve(&a->profile->limits, a->ceiling, &a->spec->limits,
 				   &c.limits, err);
 	if (r == 0)
-		r = check_limits(a, &c.limits, err);
+		r = group_limits(a, &c, err);
 	if (r < 0)
 		return r;
 	c.timeout_ms = a->spec->timeout_ms ? a->spec->timeout_ms : a->profile->timeout_ms;
@@ -826,10 +893,12 @@ int compile_commit(const struct compile_args *a, struct compiled *ret, struct er
 	free(ret->shell);
 	ret->commit = c.commit;
 	ret->limits = c.limits;
+	ret->cgroup = c.cgroup;
 	ret->timeout_ms = c.timeout_ms;
 	ret->cwd = TAKE_PTR(c.cwd);
 	ret->shell = TAKE_PTR(c.shell);
 	memset(&c.commit, 0, sizeof(c.commit));
+	describe_cgroup(ret);
 	return 0;
 }
 
@@ -858,5 +927,6 @@ void compiled_fini(struct compiled *c)
 	plan_builder_fini(&c->commit);
 	free(c->cwd);
 	free(c->shell);
+	free(c->cgroup_path);
 	memset(c, 0, sizeof(*c));
 }

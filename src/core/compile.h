@@ -8,7 +8,9 @@
  * execute without knowing why. The prepare plan depends on principal, profile,
  * workspace and mode only, so that a keeper can be made ahead of need; its hash
  * tells which commands it will fit. Nothing falls back: a layer is in the plan,
- * or the profile does not ask for it, or compiling fails with ERR_UNSUPPORTED.
+ * or the profile does not ask for it, or compiling fails with ERR_UNSUPPORTED. Only a
+ * limit that a profile has of itself stays out without a cgroup, if the profile lists
+ * that as optional; the record says why.
  *
  * Builds with fault injection take PROCTOR_LEAVE_OUT="landlock,seccomp": steps of
  * these names are in no plan, and the record calls their layers left out. Of the
@@ -27,6 +29,7 @@
 #include "../base/err.h"
 #include "../base/id.h"
 #include "../plan/plan.h"
+#include "../sys/cgroup.h"
 #include "ceiling.h"
 #include "limits.h"
 #include "principal.h"
@@ -70,6 +73,7 @@ struct compile_args {
 	 * one would show the sockets by which its commands could order others.
 	 */
 	const char *private_dirs[2];
+	const struct cgroups *cgroups; /* in which groups can be made; or NULL */
 
 	/* for the commit plan */
 	const struct command_spec *spec;
@@ -80,6 +84,13 @@ struct compile_args {
 	const char *path;	 /* the caller's PATH, if the profile takes it; or NULL */
 };
 
+/* What a group of the command's own has to limit. 0 = nothing. */
+struct compiled_cgroup {
+	uint64_t memory_bytes;
+	uint64_t processes;
+	const char *absent; /* why a limit of the profile's was left out; or NULL */
+};
+
 /* What the request came to, for the record. */
 struct compiled {
 	struct plan_builder prepare;
@@ -87,8 +98,10 @@ struct compiled {
 	struct isolation isolation;
 	struct limits limits; /* in force */
 	uint64_t timeout_ms;  /* in force; 0 = none */
-	char *cwd;	      /* absolute, as the command sees it */
-	char *shell;	      /* that runs it, or NULL with argv */
+	struct compiled_cgroup cgroup;
+	char *cgroup_path; /* of the group that was made for it, or NULL */
+	char *cwd;	   /* absolute, as the command sees it */
+	char *shell;	   /* that runs it, or NULL with argv */
 };
 
 /* Both plans; of COMPILE_HOLDER only the first. Stages are fields of the request. */

@@ -72,6 +72,8 @@ bool process_read(struct process *p)
 	r.start_msg[BOX_MSG_MAX - 1] = '\0';
 	p->record = r;
 	p->has_record = true;
+	if (p->cgroup)
+		(void)box_read_usage(p->box_fd, &p->usage, NULL);
 	read_extents(p);
 	p->settled = p->ended_mono_ns != 0 || (r.flags & BOX_IS_FINAL) != 0;
 	return true;

@@ -116,6 +116,8 @@ struct process {
 	int32_t pid; /* the host's; 0 = unknown or gone */
 	struct box_record record;
 	bool has_record;
+	bool cgroup;		     /* has a group of its own */
+	struct box_usage usage;	     /* of that; memory_limit 0 = not known */
 	uint64_t total[BOX_STREAMS]; /* as last heard */
 	uint64_t lost[BOX_STREAMS];
 	bool at_end[BOX_STREAMS];

@@ -47,6 +47,7 @@ struct content {
 		uint64_t v[LIMIT_MAX_];
 	} limits;
 	uint64_t timeout_ms;
+	struct field_strings optional;
 };
 
 static void prefixes_fini(void *at)
@@ -142,6 +143,18 @@ static const struct field_text pattern_text = {
 	.ok = is_pattern,
 	.allowed = "each the name of a variable, or the beginning of one and *",
 	.pattern = "^[A-Za-z_0-9]+\\*?$",
+};
+
+/* Without any other layer a sandbox would be none. */
+static bool is_optional(const char *text, size_t len)
+{
+	return len == strlen("cgroup") && strcmp(text, "cgroup") == 0;
+}
+
+static const struct field_text optional_text = {
+	.ok = is_optional,
+	.allowed = "layers that may be absent: cgroup",
+	.pattern = "^cgroup$",
 };
 
 static const struct field_text prefix_text = {
@@ -284,6 +297,13 @@ static const struct field fields[] = {
 	  .max = 86400000,
 	  .nullable = true,
 	  .doc = "Ends a command that says nothing of its own." },
+	{ .name = "optional",
+	  .type = FIELD_STRINGS,
+	  AT(optional),
+	  .max = 1,
+	  .max_item = 16,
+	  .text = &optional_text,
+	  .doc = "Layers that a machine need not have." },
 	FIELD_END,
 };
 
@@ -344,6 +364,7 @@ static void fill(struct content *c)
 		.path_from_caller = c->environment.path == 1,
 		.allow = prefixes(&c->commands.allow),
 		.deny = prefixes(&c->commands.deny),
+		.cgroup_optional = c->optional.n > 0,
 		.timeout_ms = c->timeout_ms,
 		.scratch_inodes = c->filesystem.scratch_inodes,
 	};

@@ -48,6 +48,7 @@ struct profile {
 	bool path_from_caller;	     /* his PATH in place of the default one */
 	const struct argv_prefix *allow, *deny; /* word NULL at the end */
 	struct limits limits;
+	bool cgroup_optional;	 /* a limit of its own that needs one may stay out */
 	uint64_t timeout_ms;	 /* 0 = none */
 	uint64_t scratch_inodes; /* of the private tmpfs */
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What is done when there is time: boxes made and unlinked, ended processes
- * forgotten, history trimmed, the journal checkpointed, the watchdog fed; and the
- * end of an engine that nobody needs.
+ * What is done when there is time: boxes made and unlinked, groups removed, ended
+ * processes forgotten, history trimmed, the journal checkpointed, the watchdog fed; and
+ * the end of an engine that nobody needs.
  */
 
 #include <errno.h>
@@ -25,6 +25,7 @@
 
 #define SOON_NS (5 * NS_PER_MS)
 #define UNLINKS_PER_CHORE 8
+#define GROUPS_PER_CHORE 8
 #define EXPIRE_PER_CHORE 32
 #define TRIM_EVERY_NS (600 * NS_PER_SEC)
 #define TRIM_BATCH 200
@@ -156,7 +157,7 @@ static void soon(struct engine *e)
 static void on_chores(struct timer *t)
 {
 	struct engine *e = container_of(t, struct engine, chores);
-	uint64_t next;
+	uint64_t next, again;
 	bool more;
 
 	e->chores_soon = false;
@@ -166,6 +167,9 @@ static void on_chores(struct timer *t)
 	more = trim(e) || more;
 	checkpoint(e);
 	next = MIN(spares_trim(e), TRIM_EVERY_NS);
+	again = groups_chore(e, GROUPS_PER_CHORE);
+	more = again == 0 || more;
+	next = MIN(next, again);
 	if (more)
 		soon(e);
 	else

@@ -26,6 +26,7 @@
 #include "../base/err.h"
 #include "../base/list.h"
 #include "../op/call.h"
+#include "groups.h"
 #include "launcher.h"
 #include "loop.h"
 #include "spares.h"
@@ -72,6 +73,7 @@ struct engine {
 
 	struct stock stock;
 	struct spares spares;
+	struct groups groups;
 	struct timer chores;
 	bool chores_soon;      /* the timer is set for now */
 	struct timer outcomes; /* writes those again that the journal did not take */

@@ -83,6 +83,8 @@ static void ended(struct engine *e, struct process *p)
 	p->unsaved = true;
 	p->settled = true;
 	p->stdin_open = false;
+	if (p->cgroup)
+		groups_gone(e, &p->id, &p->sandbox_id);
 	process_set_pid(p, 0);
 	process_set_ended(p, clock_mono());
 	if (s) {

@@ -319,6 +319,8 @@ static int send_order(struct launcher *l, struct keeper *k)
 	size_t n = 0;
 	ssize_t r;
 
+	for (int i = 0; i < SLOT_CGROUPS; i++)
+		slots[SLOT_CGROUP + i] = k->cgroup_fd[i];
 	for (int i = 0; i < SLOT_SENT_; i++)
 		if (slots[i] >= 0) {
 			m.slots |= 1u << i;

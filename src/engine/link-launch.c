@@ -102,6 +102,15 @@ static void close_all(const struct launch_order *o)
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
+	for (size_t i = 0; o->cgroup_fds && i < SLOT_CGROUPS; i++)
+		if (o->cgroup_fds[i] >= 0)
+			(void)close(o->cgroup_fds[i]);
+}
+
+static void take_cgroup(struct keeper *k, const struct launch_order *o)
+{
+	for (size_t i = 0; o->cgroup_fds && i < SLOT_CGROUPS; i++)
+		k->cgroup_fd[i] = o->cgroup_fds[i];
 }
 
 /* The descriptors are the keeper's, or closed. */
@@ -120,6 +129,7 @@ static struct keeper *new_keeper(struct engine *e, const struct id *id, char kin
 	k->commit_fd = o->commit_fd;
 	k->box_fd = o->box_fd;
 	k->stdin_fd = o->stdin_fd;
+	take_cgroup(k, o);
 	k->join = o->sandbox;
 	r = open_control(k);
 	if (r < 0) {
@@ -139,6 +149,7 @@ static void take_spare(const struct launch_order *o)
 	link_bind(k, o->process, NULL);
 	k->commit_fd = o->commit_fd;
 	k->stdin_fd = o->stdin_fd;
+	take_cgroup(k, o);
 	k->held = true;
 	if (o->process->backend != BACKEND_HOST && k->pidfd >= 0) {
 		(void)close(k->pidfd);
@@ -207,13 +218,21 @@ bool link_dismiss(struct keeper *k)
 void link_commit(struct keeper *k)
 {
 	struct keeper_msg m = { .type = KEEPER_COMMIT, .a = 1u << SLOT_COMMIT };
-	int fds[2] = { k->commit_fd, k->stdin_fd };
+	int fds[2 + SLOT_CGROUPS] = { k->commit_fd };
 	struct err err;
+	size_t n = 1;
 	ssize_t r;
 
-	if (k->stdin_fd >= 0)
+	if (k->stdin_fd >= 0) {
 		m.a |= 1u << SLOT_STDIN;
-	r = fd_send(k->sock, &m, sizeof(m), fds, k->stdin_fd >= 0 ? 2 : 1, MSG_DONTWAIT);
+		fds[n++] = k->stdin_fd;
+	}
+	for (size_t i = 0; i < SLOT_CGROUPS; i++)
+		if (k->cgroup_fd[i] >= 0) {
+			m.a |= 1u << (SLOT_CGROUP + i);
+			fds[n++] = k->cgroup_fd[i];
+		}
+	r = fd_send(k->sock, &m, sizeof(m), fds, n, MSG_DONTWAIT);
 	fault_point("launch");
 	link_close_order(k);
 	k->held = false;

@@ -60,6 +60,8 @@ struct keeper *link_new(struct engine *e, const struct id *id, char kind)
 	k->kind = kind;
 	k->sock = k->pidfd = -1;
 	k->prepare_fd = k->commit_fd = k->box_fd = k->stdin_fd = k->far_fd = -1;
+	for (size_t i = 0; i < SLOT_CGROUPS; i++)
+		k->cgroup_fd[i] = -1;
 	list_init(&k->launch);
 	list_init(&k->shelved);
 	list_init(&k->asks);
@@ -118,6 +120,8 @@ void link_close_order(struct keeper *k)
 	close_fd(&k->box_fd);
 	close_fd(&k->stdin_fd);
 	close_fd(&k->far_fd);
+	for (size_t i = 0; i < SLOT_CGROUPS; i++)
+		close_fd(&k->cgroup_fd[i]);
 }
 
 void link_end(struct keeper *k)

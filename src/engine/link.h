@@ -78,6 +78,7 @@ struct keeper {
 	/* Until it is launched; of a spare that was taken, until it is committed. */
 	bool held; /* messages wait for the commit */
 	int prepare_fd, commit_fd, box_fd, stdin_fd, far_fd;
+	int cgroup_fd[SLOT_CGROUPS];
 	struct sandbox *join;
 };
 

@@ -317,6 +317,7 @@ int recover(struct engine *e, struct err *err)
 	turn_end(e);
 	clean_folder(e, e->world.boxes_fd, ".box");
 	clean_folder(e, e->keepers_fd, ".sock");
+	groups_sweep(e);
 	e->recovering = false;
 	if (e->world.adopted > 0 || e->world.lost > 0)
 		say(LOG_LEVEL_INFO,

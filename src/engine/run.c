@@ -389,8 +389,10 @@ static int start(struct engine *e, struct err *err)
 	r = open_signals(e, err);
 	if (r == 0)
 		r = boot_id_get(&e->world.boot_id, err);
-	if (r == 0)
+	if (r == 0) {
+		groups_init(e);
 		r = open_journal(e, err);
+	}
 	if (r == 0)
 		r = chores_init(e, err);
 	if (r == 0)
@@ -423,6 +425,7 @@ static void stop(struct engine *e)
 		spares_fini(e);
 		close_links(e);
 		chores_fini(e);
+		groups_fini(e);
 		sandboxes_stop(e);
 		registry_fini(&e->world.processes);
 		sandboxes_fini(&e->world.sandboxes);

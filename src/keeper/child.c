@@ -197,6 +197,11 @@ static int exec_command(struct keeper *k, const struct plan_step *s, struct err 
 static int run_step(struct keeper *k, const struct plan_step *s, struct err *err)
 {
 	switch (s->type) {
+	case STEP_CGROUP: {
+		int r = group_enter(k);
+
+		return r < 0 ? fail(err, s, r, "enter the command's cgroup") : 0;
+	}
 	case STEP_UMASK:
 		(void)umask((mode_t)((const struct step_u32 *)s->payload)->v);
 		return 0;
@@ -243,7 +248,6 @@ static int run_step(struct keeper *k, const struct plan_step *s, struct err *err
 	case STEP_RECORD:
 	case STEP_TIMERS:
 	case STEP_STDIO:
-	case STEP_CGROUP:
 	case STEP_MAX_:
 	default:
 		return fail(err, s, -ENOSYS, "this step cannot be executed yet");

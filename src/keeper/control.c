@@ -287,7 +287,10 @@ static void ack(struct keeper *k, uint64_t stream, uint64_t offset)
 
 static void take_commit(struct keeper *k, const struct keeper_msg *m, int *fds, size_t n)
 {
-	static const int slots[] = { SLOT_COMMIT, SLOT_STDIN, SLOT_STDOUT, SLOT_STDERR };
+	static const int slots[] = { SLOT_COMMIT,	 SLOT_STDIN,
+				     SLOT_STDOUT,	 SLOT_STDERR,
+				     SLOT_CGROUP_MEMORY, SLOT_CGROUP_PIDS,
+				     SLOT_CGROUP_EVENTS, SLOT_CGROUP_PEAK };
 	size_t next = 0;
 
 	if (k->life != LIFE_PREPARED)

@@ -22,7 +22,7 @@
  *
  * Files: keeper.c loop and signals; life.c the states; sandbox.c the prepare
  * steps; start.c commit and the child; streams.c output; input.c stdin; ladder.c
- * ending; control.c messages; landlock.c; timers.c.
+ * ending; control.c messages; landlock.c; group.c; timers.c.
  */
 
 #include <stdbool.h>
@@ -106,6 +106,7 @@ struct keeper {
 	struct step_record record;
 	struct step_timers timers;
 	struct step_stdio stdio;
+	struct step_cgroup cgroup;
 	struct box_writer box;
 	bool box_ready;
 
@@ -152,6 +153,14 @@ int landlock_begin(struct keeper *k, const struct plan_step *s);
 int landlock_rule(struct keeper *k, const struct plan_step *s);
 int landlock_take(const struct keeper *k);
 void landlock_done(struct keeper *k);
+
+/*
+ * group.c: the command's control group. The keeper is never in it: it is not to be
+ * ended for want of memory, nor charged for the rings.
+ */
+int group_enter(const struct keeper *k); /* the child's, -errno */
+void group_entered(struct keeper *k);
+uint64_t group_count(struct keeper *k); /* into the box; how many were OOM-killed */
 
 /* start.c: takes the box and the settings, then forks. */
 int start_take(struct keeper *k, struct err *err);

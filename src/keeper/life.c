@@ -55,6 +55,7 @@ static void finish(struct keeper *k)
 	k->life = LIFE_DONE;
 	k->ladder = LADDER_NONE;
 	k->empty = true;
+	(void)group_count(k);
 	k->box.record.live = 0;
 	k->box.record.flags |= BOX_IS_EMPTY | BOX_IS_FINAL;
 	life_store(k);
@@ -147,6 +148,7 @@ static void main_gone(struct keeper *k)
 {
 	struct box_record *r = &k->box.record;
 	int st = k->main_status;
+	uint64_t oom = group_count(k);
 
 	k->life = LIFE_LINGERING;
 	note_end(k);
@@ -156,6 +158,8 @@ static void main_gone(struct keeper *k)
 		r->flags |= BOX_DUMPED_CORE;
 	if (k->ladder != LADDER_NONE)
 		r->reason = k->why;
+	else if (WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL && oom > 0)
+		r->reason = BOX_REASON_OOM;
 	else
 		r->reason = WIFSIGNALED(st) ? BOX_REASON_SIGNALED : BOX_REASON_EXITED;
 	timer_arm(k, TIMER_TIMEOUT, 0);

@@ -28,6 +28,8 @@ static void read_settings(struct keeper *k)
 			k->timers = *(const struct step_timers *)s.payload;
 		else if (s.type == STEP_STDIO)
 			k->stdio = *(const struct step_stdio *)s.payload;
+		else if (s.type == STEP_CGROUP)
+			k->cgroup = *(const struct step_cgroup *)s.payload;
 	}
 }
 
@@ -223,6 +225,7 @@ int start_child(struct keeper *k, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE, "fork", errno, "clone");
 	k->main_pid = pid;
 	landlock_done(k);
+	group_entered(k);
 	plan_unmap(&k->commit);
 	if (k->exec_table)
 		(void)munmap(k->exec_table, k->exec_table_len);

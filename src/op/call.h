@@ -27,9 +27,12 @@
 #include "../core/process.h"
 #include "../core/sandbox.h"
 #include "../plan/proto.h"
+#include "../sys/cgroup.h"
 #include "../wire/frame.h"
 #include "digests.h"
 #include "op.h"
+
+struct compiled;
 
 /* What is one in the whole engine. */
 struct world {
@@ -44,6 +47,7 @@ struct world {
 	uint64_t started_wall_ns, started_boot_ns;
 	unsigned int adopted, lost; /* at recovery */
 	struct digests digests;
+	struct cgroups cgroups; /* of the engine */
 };
 
 /* What is one for a connection, fixed by its hello. */
@@ -129,6 +133,16 @@ struct keeper *world_spare(struct world *w, const struct plan_builder *plan,
 			   struct sandbox *join, struct id *ret_id);
 void world_spare_drop(struct world *w, struct keeper *k);
 
+/*
+ * The group that the plan asks for: c->cgroup_path, and descriptors by slot from
+ * SLOT_CGROUP on, -1 = none. Nothing for a command without such limits. sandbox may be
+ * NULL. It goes with its process, or, if there will be none, by world_group_drop().
+ */
+int world_group(struct world *w, const struct id *process, const struct id *sandbox,
+		struct compiled *c, int ret_fds[static SLOT_CGROUPS], struct err *err);
+void world_group_drop(struct world *w, const struct id *process,
+		      const struct id *sandbox);
+
 /* Starts after the commit of this turn. All descriptors are taken, also on failure. */
 struct launch_order {
 	struct process *process; /* or, for a holder: */
@@ -136,6 +150,7 @@ struct launch_order {
 	struct keeper *spare;			     /* then no prepare_fd, no box_fd */
 	struct sandbox *sandbox;		     /* to join, or NULL */
 	int prepare_fd, commit_fd, box_fd, stdin_fd; /* -1 = none */
+	const int *cgroup_fds;			     /* SLOT_CGROUPS, or NULL */
 };
 void world_launch(struct world *w, const struct launch_order *o);
 

@@ -64,7 +64,7 @@ const struct field limits_fields[] = {
 	LIMIT(memory_bytes, 1048576, INT64_MAX,
 	      "Memory of the command's processes together, in bytes; absent: as the "
 	      "profile "
-	      "says. Needs a cgroup."),
+	      "says. A process beyond it is ended; see oom. Needs cgroups."),
 	FIELD_END,
 };
 

@@ -181,6 +181,7 @@ json_t *record_spec(const struct start_params *q, const struct compiled *c,
 	    json_string(q->overflow == REQ_BLOCK ? "block" : "drop_oldest"), &ok);
 	set(o, "timeout_ms", c->timeout_ms ? number(c->timeout_ms) : json_null(), &ok);
 	set(o, "isolation", record_isolation(&c->isolation), &ok);
+	set(o, "cgroup_path", json_text_or_null(c->cgroup_path), &ok);
 	set(o, "kept", kept(q, c), &ok);
 	return ok ? TAKE_PTR(o) : NULL;
 }
@@ -222,6 +223,7 @@ static int recall(struct process *p, const json_t *o, struct err *err)
 	    dup_key(k, "consumer", &p->consumer) < 0)
 		return err_set(err, ERR_UNAVAILABLE, NULL, ENOMEM,
 			       "cannot keep a process");
+	p->cgroup = json_is_string(json_object_get(o, "cgroup_path"));
 	p->backend = strcmp(backend, "host") == 0 ? BACKEND_HOST : BACKEND_NATIVE;
 	p->pty = flag(k, "pty");
 	p->combined = flag(k, "combined");
@@ -321,6 +323,13 @@ static json_t *error_json(const struct err *e)
 			 json_text(e->msg));
 }
 
+static json_t *usage_json(const struct box_usage *u)
+{
+	return json_pack("{s:o, s:o, s:o}", "memory_limit", number(u->memory_limit),
+			 "memory_peak", number(u->memory_peak), "oom_killed",
+			 number(u->oom_killed));
+}
+
 static void set_text_if_any(json_t *o, const char *key, const char *text, bool *ok)
 {
 	if (text && *text)
@@ -339,6 +348,8 @@ char *record_outcome(const struct process *p)
 		if (v != 0)
 			set(o, numbers[i].name, json_integer(v), &ok);
 	}
+	if (p->usage.memory_limit > 0)
+		set(o, "usage", usage_json(&p->usage), &ok);
 	set_text_if_any(o, "start_stage", p->record.start_stage, &ok);
 	set_text_if_any(o, "start_msg", p->record.start_msg, &ok);
 	set_text_if_any(o, "killed_by", p->killed_by, &ok);
@@ -356,6 +367,13 @@ static void recall_text(const json_t *o, const char *key, char *to, size_t size)
 	const char *text = json_string_value(json_object_get(o, key));
 
 	(void)snprintf(to, size, "%s", text ? text : "");
+}
+
+static void recall_usage(struct box_usage *u, const json_t *o)
+{
+	u->memory_limit = uint_of(o, "memory_limit", INT64_MAX);
+	u->memory_peak = uint_of(o, "memory_peak", INT64_MAX);
+	u->oom_killed = uint_of(o, "oom_killed", INT64_MAX);
 }
 
 static void recall_error(struct process *p, const json_t *o)
@@ -384,6 +402,7 @@ int record_recall_outcome(struct process *p, const char *outcome, struct err *er
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		set_number(&p->record, i,
 			   json_integer_value(json_object_get(o, numbers[i].name)));
+	recall_usage(&p->usage, json_object_get(o, "usage"));
 	recall_text(o, "start_stage", p->record.start_stage,
 		    sizeof(p->record.start_stage));
 	recall_text(o, "start_msg", p->record.start_msg, sizeof(p->record.start_msg));
@@ -453,6 +472,23 @@ static void set_times(json_t *o, const struct process *p, const struct world *w,
 	set(o, "max_rss_bytes", p->exited ? number(r->max_rss_bytes) : json_null(), ok);
 }
 
+/* What its group has counted, if it has one that does. */
+static void set_memory(json_t *o, const struct process *p, bool *ok)
+{
+	const struct box_usage *u = &p->usage;
+
+	set(o, "memory_peak_bytes",
+	    u->memory_peak > 0 ? number(u->memory_peak) : json_null(), ok);
+	set(o, "oom",
+	    u->oom_killed > 0 ?
+		    json_pack("{s:o, s:o, s:o}", "limit_bytes", number(u->memory_limit),
+			      "peak_bytes",
+			      u->memory_peak > 0 ? number(u->memory_peak) : json_null(),
+			      "killed", number(u->oom_killed)) :
+		    json_null(),
+	    ok);
+}
+
 static void set_output(json_t *o, const struct process *p, bool *ok)
 {
 	static const char *const names[BOX_STREAMS][2] = {
@@ -502,7 +538,9 @@ static void set_places(json_t *o, const struct process *p, const struct world *w
 		    json_null() :
 		    json_string(id_format(&p->sandbox_id, ID_SANDBOX, id)),
 	    ok);
-	set(o, "cgroup_path", json_null(), ok);
+	/* What an older engine journalled has none. */
+	if (!json_object_get(o, "cgroup_path"))
+		set(o, "cgroup_path", json_null(), ok);
 }
 
 json_t *record_json(struct world *w, struct process *p, const struct principal *viewer)
@@ -524,6 +562,7 @@ json_t *record_json(struct world *w, struct process *p, const struct principal *
 	    &ok);
 	set_end(o, p, &ok);
 	set_times(o, p, w, &ok);
+	set_memory(o, p, &ok);
 	set(o, "cpu_percent", json_null(), &ok);
 	set(o, "memory_bytes", json_null(), &ok);
 	set_output(o, p, &ok);

@@ -47,6 +47,15 @@ static const struct result_field isolation[] = {
 	RESULT_END,
 };
 
+static const struct result_field oom[] = {
+	{ "limit_bytes", "integer", NULL, NULL, "Its limit on memory." },
+	{ "peak_bytes", "integer|null", NULL, NULL, "Most that was in use." },
+	{ "killed", "integer", NULL, NULL,
+	  "How many of its processes the kernel ended. reason is oom if the main process "
+	  "was ended by it." },
+	RESULT_END,
+};
+
 static const struct result_field denial[] = {
 	{ "what", "string", NULL, NULL, "Path, host or system call that was refused." },
 	{ "layer", "string", NULL, NULL, "Layer that refused it." },
@@ -111,7 +120,13 @@ const struct result_field op_record[] = {
 	  "Memory of its tree now; counted by process.list and process.stats." },
 	{ "max_rss_bytes", "integer|null", NULL, NULL,
 	  "Most memory that one process held." },
-	{ "cgroup_path", "string|null", NULL, NULL, "Its cgroup; null without one." },
+	{ "memory_peak_bytes", "integer|null", NULL, NULL,
+	  "Most memory that its cgroup held, page cache and private tmpfs included; null "
+	  "without a limit on memory." },
+	{ "oom", "object|null", NULL, oom,
+	  "Processes of it were ended for want of memory; null if none was." },
+	{ "cgroup_path", "string|null", NULL, NULL,
+	  "Its cgroup, while it lives; null without one." },
 	{ "capture", "string", captures, NULL, "How its output is recorded." },
 	{ "overflow", "string", overflows, NULL,
 	  "What happens when the ring is full, now." },

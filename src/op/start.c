@@ -33,11 +33,18 @@ struct pending {
 	json_t *spec;
 	struct keeper *spare; /* instead of box_fd and prepare_fd */
 	int box_fd, prepare_fd, commit_fd, stdin_fd;
+	int cgroup_fd[SLOT_CGROUPS];
 };
 
 #define PENDING_INIT                                                                     \
 	{                                                                                \
-		.box_fd = -1, .prepare_fd = -1, .commit_fd = -1, .stdin_fd = -1          \
+		.box_fd = -1, .prepare_fd = -1, .commit_fd = -1, .stdin_fd = -1,         \
+		.cgroup_fd = {                                                           \
+			-1,                                                              \
+			-1,                                                              \
+			-1,                                                              \
+			-1                                                               \
+		}                                                                        \
 	}
 
 static void pending_fini_p(struct pending *p)
@@ -49,6 +56,9 @@ static void pending_fini_p(struct pending *p)
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
+	for (size_t i = 0; i < SLOT_CGROUPS; i++)
+		if (p->cgroup_fd[i] >= 0)
+			(void)close(p->cgroup_fd[i]);
 }
 
 void start_limits(const struct limits_params *q, struct limits *ret)
@@ -307,6 +317,7 @@ static int make_plan(struct call *c, const struct start_params *q, bool dry,
 		.mode = p->sandbox ? COMPILE_JOIN : COMPILE_FRESH,
 		.engine_uid = c->world->uid,
 		.private_dirs = { c->world->state_dir, c->world->runtime_dir },
+		.cgroups = &c->world->cgroups,
 		.spec = &spec,
 		.ceiling = &s->ceiling.limits,
 		.id = &p->id,
@@ -517,6 +528,11 @@ static int seal(struct pending *p, struct err *err)
 	return r < 0 ? r : plan_seal(&p->compiled.commit, &p->commit_fd, err);
 }
 
+static const struct id *sandbox_of(const struct pending *p)
+{
+	return p->sandbox ? &p->sandbox->id : NULL;
+}
+
 static int prepare(struct call *c, struct start_params *q, struct pending *p,
 		   struct err *err)
 {
@@ -533,6 +549,9 @@ static int prepare(struct call *c, struct start_params *q, struct pending *p,
 		r = make_plan(c, q, false, p, err);
 	if (r == 0)
 		r = seal(p, err);
+	if (r == 0)
+		r = world_group(c->world, &p->id, sandbox_of(p), &p->compiled,
+				p->cgroup_fd, err);
 	if (r < 0)
 		return r;
 	p->spec = record_spec(q, &p->compiled, p->profile, p->trace_id);
@@ -573,6 +592,8 @@ int start_command(struct call *c, struct start_params *q, struct process **ret,
 			world_spare_drop(c->world, n.spare);
 	}
 	if (r < 0) {
+		if (n.compiled.cgroup_path)
+			world_group_drop(c->world, &n.id, sandbox_of(&n));
 		if (n.box_fd >= 0)
 			world_box_drop(c->world, &n.id, ID_PROCESS, TAKE_FD(n.box_fd));
 		return r;
@@ -586,7 +607,10 @@ int start_command(struct call *c, struct start_params *q, struct process **ret,
 				       .commit_fd = TAKE_FD(n.commit_fd),
 				       .box_fd = TAKE_FD(n.box_fd),
 				       .stdin_fd = TAKE_FD(n.stdin_fd),
+				       .cgroup_fds = n.cgroup_fd,
 			       });
+	for (size_t i = 0; i < SLOT_CGROUPS; i++)
+		n.cgroup_fd[i] = -1;
 	type_text(p, q);
 	*ret = p;
 	return 0;

@@ -62,7 +62,7 @@ enum plan_step_type {
 	STEP_TIMERS, /* struct step_timers */
 	STEP_STDIO,  /* struct step_stdio */
 	/* commit, by the child, in this order */
-	STEP_CGROUP,	   /* struct step_cgroup + string: not executed yet */
+	STEP_CGROUP,	   /* struct step_cgroup: fd slots SLOT_CGROUP_... */
 	STEP_UMASK,	   /* struct step_u32 */
 	STEP_RLIMIT,	   /* struct step_rlimit */
 	STEP_CWD,	   /* struct step_cwd + 2 strings: workspace, path below it */
@@ -176,8 +176,14 @@ struct step_rlimit {
 struct step_cwd {
 	uint64_t dev, ino; /* of the workspace; 0 = not checked */
 };
+/*
+ * The limits in force are the group's, set by the engine; these are told for the
+ * record. The child enters each hierarchy that it has a slot of, before all else, so
+ * that nothing of the command is charged to anybody but its own group.
+ */
 struct step_cgroup {
-	uint32_t pad[2];
+	uint64_t memory_bytes; /* 0 = none */
+	uint64_t processes;    /* 0 = none */
 };
 /* argv[0] without '/' is looked up in the PATH of the environment given. */
 struct step_exec {
@@ -195,12 +201,20 @@ enum plan_slot {
 	SLOT_STDOUT,
 	SLOT_STDERR,
 	SLOT_HOLDER, /* pidfd of the sandbox's holder; the launcher keeps it */
-	SLOT_SENT_,  /* those above travel from the engine; those below are made */
+	/* The command's groups (sys/cgroup.h), with the commit plan. */
+	SLOT_CGROUP_MEMORY, /* the file `tasks` of each hierarchy, for the child */
+	SLOT_CGROUP_PIDS,
+	SLOT_CGROUP_EVENTS, /* how many were killed for want of memory, for the keeper */
+	SLOT_CGROUP_PEAK,   /* most memory that was used */
+	SLOT_SENT_,	    /* those above travel from the engine; those below are made */
 	SLOT_LISTEN = SLOT_SENT_, /* for the next engine */
 	SLOT_PROC,		  /* O_PATH of the host's /proc, for the id maps */
 	SLOT_WORKSPACE,		  /* detached mount */
 	SLOT_MAX_,
 };
+
+#define SLOT_CGROUP SLOT_CGROUP_MEMORY
+#define SLOT_CGROUPS (SLOT_CGROUP_PEAK - SLOT_CGROUP_MEMORY + 1)
 
 struct plan_step_info {
 	const char *name; /* the stage in errors */

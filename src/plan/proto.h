@@ -24,7 +24,8 @@
 #include "../base/id.h"
 #include "plan.h"
 
-#define LAUNCH_VERSION 1u
+/* 2: slots of control groups */
+#define LAUNCH_VERSION 2u
 
 /*
  * 2: KEEPER_STAT answers with CPU, memory and I/O of the tree. An engine also
@@ -57,7 +58,7 @@ struct launch_answer {
 enum keeper_msg_type {
 	/* engine -> keeper */
 	KEEPER_HELLO = 1, /* a = version; both ways */
-	KEEPER_COMMIT, /* a = slots; descriptors SLOT_COMMIT, SLOT_STDIN ... in order */
+	KEEPER_COMMIT, /* a = slots of the commit (plan.h); their descriptors in order */
 	KEEPER_SIGNAL, /* a = signal, b = 1 tree, 0 main process -> REPLY */
 	KEEPER_KILL,  /* a = signal, b = grace ns, c = enum box_reason -> REPLY at once */
 	KEEPER_WRITE, /* data for stdin; a = 1 closes it after -> REPLY, b = bytes taken

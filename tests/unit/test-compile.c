@@ -627,7 +627,7 @@ static void test_what_cannot_be_kept_is_refused(void **state)
 	limits_set(&m.spec.limits, LIMIT_MEMORY_BYTES, 1 << 30);
 	assert_int_equal(run(&m), -ERR_UNSUPPORTED);
 	assert_string_equal(m.err.stage, "limits.memory_bytes");
-	assert_non_null(strstr(m.err.msg, "cgroups"));
+	assert_non_null(strstr(m.err.msg, "none are used here"));
 
 	make(&m, 1000, "/home/u", "/home/u/p");
 	m.args.profile = profile_find("trusted-host");
@@ -638,6 +638,112 @@ static void test_what_cannot_be_kept_is_refused(void **state)
 
 	make(&m, 1000, "/home/u", "/");
 	assert_int_equal(run(&m), -ERR_DENIED);
+}
+
+static const struct isolation_layer *layer(const struct made *m, const char *name)
+{
+	for (size_t i = 0; i < m->out.isolation.n; i++)
+		if (strcmp(m->out.isolation.layer[i].name, name) == 0)
+			return &m->out.isolation.layer[i];
+	fail_msg("no layer %s", name);
+	return NULL;
+}
+
+static struct cgroups some_groups;
+
+static void make_with_groups(struct made *m, const char *profile, bool memory, bool pids)
+{
+	make(m, 0, "/root", "/home/u/p");
+	m->args.profile = profile_find(profile);
+	memset(&some_groups, 0, sizeof(some_groups));
+	some_groups.at[CGROUP_MEMORY].usable = memory;
+	some_groups.at[CGROUP_PIDS].usable = pids;
+	(void)snprintf(some_groups.at[CGROUP_MEMORY].why, CGROUP_WHY, "no memory here");
+	(void)snprintf(some_groups.at[CGROUP_PIDS].why, CGROUP_WHY, "no pids here");
+	m->args.cgroups = &some_groups;
+}
+
+static void test_limits_that_need_a_group_have_a_step_first_of_the_child(void **state)
+{
+	const struct step_cgroup *s;
+	struct made m;
+
+	(void)state;
+	make_with_groups(&m, "default", true, true);
+	limits_set(&m.spec.limits, LIMIT_MEMORY_BYTES, 1 << 30);
+	assert_int_equal(run(&m), 0);
+	s = fixed(&m, STEP_CGROUP);
+	assert_int_equal(s->memory_bytes, 1 << 30);
+	/* In a user namespace of its own RLIMIT_NPROC counts the same. */
+	assert_int_equal(s->processes, 0);
+	assert_non_null(find(&m, STEP_RLIMIT));
+	for (size_t i = 0; i < m.n[1]; i++)
+		if (m.step[1][i].info->owner == PLAN_CHILD) {
+			assert_int_equal(m.step[1][i].type, STEP_CGROUP);
+			break;
+		}
+	assert_true(layer(&m, "cgroup")->applied);
+	assert_string_equal(layer(&m, "cgroup")->note, "v1 memory");
+	drop(&m);
+
+	make_with_groups(&m, "trusted-host", true, true);
+	limits_set(&m.spec.limits, LIMIT_PROCESSES, 7);
+	assert_int_equal(run(&m), 0);
+	s = fixed(&m, STEP_CGROUP);
+	assert_int_equal(s->memory_bytes, 0);
+	assert_int_equal(s->processes, 7);
+	/* Of the host it would count all that the user has. */
+	assert_null(rlimit_step(&m, RLIMIT_NPROC));
+	assert_string_equal(layer(&m, "cgroup")->note, "v1 pids");
+	drop(&m);
+
+	make_with_groups(&m, "default", true, true);
+	assert_int_equal(run(&m), 0);
+	assert_null(find(&m, STEP_CGROUP));
+	assert_false(layer(&m, "cgroup")->applied);
+	drop(&m);
+}
+
+static void test_only_a_profiles_own_limit_may_stay_out(void **state)
+{
+	struct limits ceiling = { 0 };
+	struct profile p;
+	struct made m;
+
+	(void)state;
+	assert_true(profile_find("default")->cgroup_optional);
+	assert_false(profile_find("strict")->cgroup_optional);
+
+	make_with_groups(&m, "default", false, true);
+	p = *m.args.profile;
+	limits_set(&p.limits, LIMIT_MEMORY_BYTES, 1 << 30);
+	m.args.profile = &p;
+	assert_int_equal(run(&m), 0);
+	assert_null(find(&m, STEP_CGROUP));
+	assert_false(layer(&m, "cgroup")->applied);
+	assert_string_equal(layer(&m, "cgroup")->why, "no memory here");
+	assert_false(limits_has(&m.out.limits, LIMIT_MEMORY_BYTES));
+	drop(&m);
+
+	p.cgroup_optional = false;
+	assert_int_equal(run(&m), -ERR_UNSUPPORTED);
+	assert_string_equal(m.err.stage, "limits.memory_bytes");
+	assert_non_null(strstr(m.err.msg, "no memory here"));
+	p.cgroup_optional = true;
+
+	limits_set(&m.spec.limits, LIMIT_MEMORY_BYTES, 1 << 20);
+	assert_int_equal(run(&m), -ERR_UNSUPPORTED);
+	m.spec.limits = (struct limits){ 0 };
+	limits_set(&ceiling, LIMIT_MEMORY_BYTES, 1 << 20);
+	m.args.ceiling = &ceiling;
+	assert_int_equal(run(&m), -ERR_UNSUPPORTED);
+
+	some_groups.at[CGROUP_MEMORY].usable = true;
+	assert_int_equal(run(&m), 0);
+	assert_int_equal(
+		((const struct step_cgroup *)fixed(&m, STEP_CGROUP))->memory_bytes,
+		1 << 20);
+	drop(&m);
 }
 
 static void test_bad_requests_are_refused_by_name_of_the_field(void **state)
@@ -791,15 +897,6 @@ static void test_a_home_that_is_granted_already_has_no_rule(void **state)
 }
 
 #ifdef PROCTOR_FAULT_INJECTION
-static const struct isolation_layer *layer(const struct made *m, const char *name)
-{
-	for (size_t i = 0; i < m->out.isolation.n; i++)
-		if (strcmp(m->out.isolation.layer[i].name, name) == 0)
-			return &m->out.isolation.layer[i];
-	fail_msg("no layer %s", name);
-	return NULL;
-}
-
 static void test_a_kernel_without_landlock_has_no_native_profile(void **state)
 {
 	struct made m;
@@ -914,6 +1011,9 @@ int main(void)
 		cmocka_unit_test(test_the_environment_is_made_here_and_nothing_leaks_in),
 		cmocka_unit_test(test_times_and_limits_reach_the_plan),
 		cmocka_unit_test(test_what_cannot_be_kept_is_refused),
+		cmocka_unit_test(
+			test_limits_that_need_a_group_have_a_step_first_of_the_child),
+		cmocka_unit_test(test_only_a_profiles_own_limit_may_stay_out),
 		cmocka_unit_test(test_bad_requests_are_refused_by_name_of_the_field),
 		cmocka_unit_test(test_a_terminal_is_all_three_streams),
 		cmocka_unit_test(test_the_prepare_plan_does_not_know_the_command),

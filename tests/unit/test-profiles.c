@@ -89,6 +89,8 @@ static void test_errors_name_file_line_and_column(void **state)
 		{ HEAD "commands: {deny: [[]]}\n", "test.yaml:4:12: ", "beginnings" },
 		{ HEAD "commands: {deny: [[a, 1]]}\n", "test.yaml:4:12: ", "beginnings" },
 		{ HEAD "commands: {allow: [\"\"]}\n", "test.yaml:4:12: ", "beginnings" },
+		{ HEAD "optional: [seccomp]\n",
+		  "test.yaml:4:1: ", "layers that may be absent: cgroup" },
 		{ HEAD "limits: {open_files: \"\xff\"}\n", "test.yaml: byte ", "UTF-8" },
 	};
 
@@ -123,7 +125,7 @@ static void test_each_setting_arrives(void **state)
 		     "  path: caller\n"
 		     "commands: {allow: [[git, log], make]}\n"
 		     "limits: {open_files: 99, cpu_seconds: null}\n"
-		     "timeout_ms: 5000\n";
+		     "timeout_ms: 5000\noptional: [cgroup]\n";
 	struct profile *p = NULL;
 
 	(void)state;
@@ -134,6 +136,7 @@ static void test_each_setting_arrives(void **state)
 	assert_string_equal(p->read[1], "/lib");
 	assert_null(p->read[2]);
 	assert_int_equal(p->scratch_inodes, 2048);
+	assert_true(p->cgroup_optional);
 	assert_true(profile_passes(p, "BC", 2));
 	assert_false(profile_passes(p, "AB", 2));
 	assert_string_equal(p->env_set[0], "C=d e");

@@ -311,6 +311,12 @@ static void test_an_outcome_is_the_same_out_of_the_journal(void **state)
 		  .start_stage = "exec",
 		  .start_msg = "no such \"file\"" },
 	};
+	const struct box_usage usages[] = {
+		{ .memory_limit = 0 },
+		{ .memory_limit = UINT64_C(1) << 40,
+		  .memory_peak = (UINT64_C(1) << 40) - 1,
+		  .oom_killed = 3 },
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
 		for (int more = 0; more < 2; more++) {
@@ -321,6 +327,7 @@ static void test_an_outcome_is_the_same_out_of_the_journal(void **state)
 			f->p->record = ends[i];
 			f->p->state = more ? PROCESS_LOST : PROCESS_EXITED;
 			f->p->empty = !more;
+			f->p->usage = usages[more];
 			f->p->killed_by = more ? strdup("agent: why") : NULL;
 			outcome = record_outcome(f->p);
 			assert_non_null(outcome);
@@ -328,6 +335,7 @@ static void test_an_outcome_is_the_same_out_of_the_journal(void **state)
 			assert_same_end(&p->record, &ends[i]);
 			assert_int_equal(p->state, f->p->state);
 			assert_int_equal(p->empty, f->p->empty);
+			assert_memory_equal(&p->usage, &usages[more], sizeof(p->usage));
 			assert_int_equal(p->exited,
 					 (ends[i].flags & BOX_HAS_EXITED) != 0);
 			if (more)
