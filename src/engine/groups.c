@@ -13,8 +13,13 @@
 
 #include "../base/buf.h"
 #include "../base/cleanup.h"
+#include "../base/fd.h"
 #include "../core/compile.h"
 #include "engine.h"
+#include "say.h"
+
+#define PLACE_FILE "cgroups"
+#define PLACE_MAX (4 * PATH_MAX + 64)
 
 struct gone {
 	struct list node;
@@ -36,6 +41,64 @@ static uint64_t identity(const struct stat *st)
 	return h;
 }
 
+/* --- where --- */
+
+/* A line for each controller: its name, the directory, the path of the group. */
+static void note_place(struct engine *e)
+{
+	CLEANUP(close)
+	int fd = openat(e->state_fd, PLACE_FILE,
+			O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	CLEANUP(buf_fini) struct buf b = { 0 };
+
+	for (enum cgroup_controller c = 0; c < CGROUP_CONTROLLERS; c++) {
+		const struct cgroup_place *at = &e->world.cgroups.at[c];
+
+		if (at->usable)
+			buf_addf(&b, "%s\t%s\t%s\n", cgroup_controller_name(c), at->dir,
+				 at->path);
+	}
+	e->groups.noted = fd >= 0 && buf_ok(&b) && fd_write_all(fd, b.data, b.len) == 0;
+	if (!e->groups.noted)
+		say(LOG_LEVEL_WARNING,
+		    "the place of the control groups is not noted in "
+		    "%s/" PLACE_FILE,
+		    e->opt.state);
+}
+
+/* If the base is still there. */
+static void use_place(struct engine *e, enum cgroup_controller c, const char *dir,
+		      const char *path)
+{
+	struct cgroup_place *at = &e->world.cgroups.at[c];
+	struct cgroup_place now = *at;
+
+	at->usable = true;
+	at->why[0] = '\0';
+	(void)snprintf(at->dir, sizeof(at->dir), "%s", dir);
+	(void)snprintf(at->path, sizeof(at->path), "%s", path);
+	if (cgroup_base_open(&e->world.cgroups, c, e->groups.base, false,
+			     &e->groups.cmds[c], NULL) < 0)
+		*at = now;
+}
+
+static void recall_place(struct engine *e)
+{
+	CLEANUP(close)
+	int fd = openat(e->state_fd, PLACE_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char text[PLACE_MAX], *line, *rest = text;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[MAX(n, 0)] = '\0';
+	while ((line = strsep(&rest, "\n"))) {
+		const char *name = strsep(&line, "\t"), *dir = strsep(&line, "\t");
+
+		for (enum cgroup_controller c = 0; line && c < CGROUP_CONTROLLERS; c++)
+			if (strcmp(name, cgroup_controller_name(c)) == 0)
+				use_place(e, c, dir, line);
+	}
+}
+
 void groups_init(struct engine *e)
 {
 	struct groups *g = &e->groups;
@@ -48,6 +111,7 @@ void groups_init(struct engine *e)
 	cgroup_find(&e->world.cgroups);
 	(void)fstat(e->state_fd, &st);
 	(void)snprintf(g->base, sizeof(g->base), "proctor-%016" PRIx64, identity(&st));
+	recall_place(e);
 }
 
 static int open_cmds(struct engine *e, enum cgroup_controller c, bool make,
@@ -55,6 +119,8 @@ static int open_cmds(struct engine *e, enum cgroup_controller c, bool make,
 {
 	struct groups *g = &e->groups;
 
+	if (make && !g->noted)
+		note_place(e);
 	if (g->cmds[c] >= 0)
 		return 0;
 	return cgroup_base_open(&e->world.cgroups, c, g->base, make, &g->cmds[c], err);

@@ -10,11 +10,17 @@
  * engine finds what the one before it has left, and nobody else's. It is made when the
  * first group is.
  *
+ * An engine may be started elsewhere than the one before it: from another session, or
+ * by hand instead of as a service. So the place of the base is noted in the state
+ * directory, and as long as a base is there it is used, wherever that is: all groups of
+ * one state directory are in one place, and none is forgotten.
+ *
  * Removing waits until the chores: a group goes when its command's tree is empty. One
  * that somebody is still in, whose keeper was lost, is tried again every GROUPS_AGAIN_NS,
  * and at the latest swept by the next engine.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../base/clock.h"
@@ -33,6 +39,7 @@ struct groups {
 	struct list gone;	      /* to be removed */
 	struct list busy;	      /* the same, when there was somebody in it */
 	uint64_t busy_ns;	      /* when they were last tried */
+	bool noted;		      /* where the base is */
 };
 
 /* Looks where this process is. After the state directory was opened. */

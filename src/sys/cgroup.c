@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "../base/buf.h"
@@ -311,6 +313,13 @@ static int open_dir(int dirfd, const char *name, int *ret)
 	return *ret < 0 ? -errno : 0;
 }
 
+static bool is_v1(int dirfd)
+{
+	struct statfs fs;
+
+	return fstatfs(dirfd, &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC;
+}
+
 static int make_dir(int dirfd, const char *name)
 {
 	return mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST ? -errno : 0;
@@ -323,6 +332,8 @@ int cgroup_base_open(const struct cgroups *g, enum cgroup_controller c, const ch
 	CLEANUP(close) int own = -1, dir = -1;
 	int r = at->usable ? open_dir(AT_FDCWD, at->dir, &own) : -ENOENT;
 
+	if (r == 0 && !is_v1(own))
+		r = -ENODEV;
 	if (r == 0 && make)
 		r = make_dir(own, base);
 	if (r == 0)

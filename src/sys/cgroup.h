@@ -61,7 +61,7 @@ const char *cgroup_controller_name(enum cgroup_controller c); /* "memory", "pids
 
 /*
  * <own group>/<base>/cmds. make: what is missing of it is made; else -ENOENT.
- * -errno; with make, err says more.
+ * -ENODEV: that is no cgroup file system. -errno; with make, err says more.
  */
 int cgroup_base_open(const struct cgroups *g, enum cgroup_controller c, const char *base,
 		     bool make, int *ret_cmds, struct err *err);

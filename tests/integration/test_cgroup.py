@@ -280,6 +280,41 @@ def test_the_next_engine_removes_what_the_last_one_left(engine, backend, groups)
     assert not base_of(engine).exists()
 
 
+def test_an_engine_that_starts_elsewhere_goes_on_where_groups_are(engine, groups, native):
+    """As from another session: its own group is not that of the engine before it."""
+    mount, own = mount_of("memory"), own_group("memory")
+    elsewhere = pathlib.Path(f"{mount}{own}") / f"proctor-test-{os.getpid()}"
+    base = base_of(engine)
+    with engine.connect("native") as c:
+        old = c.start("sleep", "1000", limits={"memory_bytes": LIMIT})
+    engine.kill9()
+    elsewhere.mkdir()
+    try:
+        engine.as_user = lambda: {
+            "preexec_fn": lambda: (elsewhere / "tasks").write_text("0")}
+        engine.start()
+        assert own_group("memory", engine.pid).endswith(elsewhere.name)
+        with engine.connect("native") as c:
+            new = c.start("sleep", "1000", limits={"memory_bytes": LIMIT})
+            assert below(base / "cmds") == {old["id"], new["id"]}
+            assert new["cgroup_path"] == own_group("memory", c.call(
+                "process.stats", {"id": new["id"]})["pid"])
+            for r in (old, new):
+                c.kill(r["id"])
+        engine.stop()
+        assert not base.exists()
+        # Nothing is left there: the next one begins where it is.
+        engine.start()
+        with engine.connect("native") as c:
+            r = c.run("true", limits={"memory_bytes": LIMIT})
+            assert elsewhere.name in r["cgroup_path"]
+        engine.stop()
+        assert below(elsewhere) == set()
+    finally:
+        assert engines.settle(engines.is_ours) == []
+        elsewhere.rmdir()
+
+
 def test_a_start_that_fails_leaves_no_group(engine, client, groups):
     r = client.run("/does/not/exist", limits={"memory_bytes": LIMIT})
     assert r["reason"] == "start_failed" and r["oom"] is None
