@@ -208,6 +208,13 @@ bool link_stands(const struct keeper *k)
 	return k->state == LINK_PREPARED && k->sock >= 0 && list_empty(&k->launch);
 }
 
+bool link_is_gone(const struct keeper *k)
+{
+	char c;
+
+	return recv(k->sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 bool link_dismiss(struct keeper *k)
 {
 	if (k->state == LINK_ORDERED || k->sock < 0)

@@ -101,6 +101,8 @@ void link_sent(struct keeper *k);
 struct keeper *link_spare(struct engine *e, const struct id *id,
 			  const struct launch_order *o);
 bool link_stands(const struct keeper *k);
+/* Its socket has ended, which is about to be noticed. */
+bool link_is_gone(const struct keeper *k);
 void link_commit(struct keeper *k);
 bool link_dismiss(struct keeper *k);
 

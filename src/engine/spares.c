@@ -205,7 +205,7 @@ struct keeper *world_spare(struct world *w, const struct plan_builder *plan,
 	LIST_EACH (&f->keepers, it) {
 		struct keeper *k = container_of(it, struct keeper, shelved);
 
-		if (!link_stands(k))
+		if (!link_stands(k) || link_is_gone(k))
 			continue;
 		*ret_id = k->id;
 		return k;

@@ -179,6 +179,7 @@ def test_one_that_dies_as_it_is_taken_is_told(engine, client, ready, backend):
     with pytest.raises(wire.Refused) as refused:
         client.end(call)
     assert refused.value.code == "unavailable" and "not started" in str(refused.value)
+    assert not engines.wait_gone(ready)
     assert client.run("echo", "on").out == b"on\n"
     assert engine.running()
 
