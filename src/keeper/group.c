@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,15 +12,18 @@
 
 static const int entrances[] = { SLOT_CGROUP_MEMORY, SLOT_CGROUP_PIDS };
 
-/* "0" is whoever writes: no number of another namespace need be known. */
+/*
+ * "0" is whoever writes: no number of another namespace need be known. A limit whose
+ * descriptor did not come would be none.
+ */
 int group_enter(const struct keeper *k)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(entrances); i++) {
-		int fd = k->given->fd[entrances[i]];
+	const uint64_t limits[] = { k->cgroup.memory_bytes, k->cgroup.processes };
 
-		if (fd >= 0 && write(fd, "0", 1) < 0)
+	static_assert(ARRAY_SIZE(limits) == ARRAY_SIZE(entrances), "one for each");
+	for (size_t i = 0; i < ARRAY_SIZE(entrances); i++)
+		if (limits[i] > 0 && write(k->given->fd[entrances[i]], "0", 1) < 0)
 			return -errno;
-	}
 	return 0;
 }
 

@@ -251,6 +251,7 @@ struct wish {
 	const char *cwd;
 	uint64_t timeout_ms, grace_ms, ring, lifetime_ms;
 	bool pty, block, leftover_kill, in_open;
+	struct step_cgroup cgroup;
 };
 
 static void wall_prepare(struct plan_builder *b, enum wall wall)
@@ -294,6 +295,8 @@ static void commit(struct plan_builder *b, const struct wish *q, const struct wo
 	plan_add(b, STEP_RECORD, &rec, sizeof(rec));
 	plan_add(b, STEP_TIMERS, &t, sizeof(t));
 	plan_add(b, STEP_STDIO, &io, sizeof(io));
+	if (q->cgroup.memory_bytes || q->cgroup.processes)
+		plan_add(b, STEP_CGROUP, &q->cgroup, sizeof(q->cgroup));
 	text_step(b, STEP_CWD, &cwd, sizeof(cwd), w->work, q->cwd ? q->cwd : "");
 	plan_add(b, STEP_NO_NEW_PRIVS, NULL, 0);
 	if (q->native)
@@ -637,6 +640,33 @@ static void test_a_ruleset_is_taken_or_nothing_runs(void **state)
 	each_backend(*state, walled);
 }
 
+static void ungrouped(struct world *w, bool native)
+{
+	static const struct step_cgroup limits[] = { { .memory_bytes = 1 << 30 },
+						     { .processes = 10 } };
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct wish q = { .native = native,
+				  .cgroup = limits[i],
+				  .script = "echo ran" };
+		struct box_record r;
+		struct cmd c;
+
+		launch(w, &q, &c);
+		finish(&c);
+		r = record(&c);
+		assert_int_equal(r.reason, BOX_REASON_START_FAILED);
+		assert_string_equal(r.start_stage, "cgroup");
+		assert_int_equal(r.start_errno, EBADF);
+		assert_string_equal(output(&c, 0), "");
+	}
+}
+
+static void test_a_limit_without_its_group_runs_nothing(void **state)
+{
+	each_backend(*state, ungrouped);
+}
+
 static void terminal(struct world *w, bool native)
 {
 	struct wish q = { .native = native,
@@ -863,6 +893,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_ruleset_is_taken_or_nothing_runs,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_limit_without_its_group_runs_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_terminal_has_its_size, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_blocking_overflow_loses_nothing,
