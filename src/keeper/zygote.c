@@ -318,39 +318,48 @@ static int make_root(struct zygote *z, const struct plan_step *step, struct err 
 			fd;
 }
 
-static uint64_t hash_payload(const struct plan_step *s)
+static bool is_of(const struct zygote_root *e, const struct plan_step *s)
 {
-	const unsigned char *p = s->payload;
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	return e->size == s->size && memcmp(e->payload, s->payload, s->size) == 0;
+}
 
-	for (size_t i = 0; i < s->size; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h ? h : 1;
+/* Takes fd. Sandboxes that were cloned from the root given up keep their copies. */
+static void keep(struct zygote *z, struct zygote_root *e, const struct plan_step *step,
+		 int fd)
+{
+	if (e->size)
+		(void)close(e->mnt_fd);
+	memcpy(e->payload, step->payload, step->size);
+	e->size = step->size;
+	e->mnt_fd = fd;
+	e->used = ++z->clock;
 }
 
 int zygote_root(struct zygote *z, const struct plan_step *step, struct err *err)
 {
-	struct zygote_root *e = &z->roots[0];
-	uint64_t hash = hash_payload(step);
+	struct zygote_root *oldest = &z->roots[0];
 	int fd;
 
-	for (int i = 0; i < ZYGOTE_ROOTS && e->hash != hash; i++)
-		if (z->roots[i].hash == hash || z->roots[i].used < e->used)
-			e = &z->roots[i];
-	if (e->hash == hash) {
-		if (setns(e->mnt_fd, CLONE_NEWNS) < 0)
-			return err_set(err, ERR_UNSUPPORTED, "root", errno,
-				       "enter its mount namespace");
-	} else {
-		fd = make_root(z, step, err);
-		if (fd < 0)
-			return fd;
-		/* Sandboxes that were cloned from the old one keep their copies. */
-		if (e->hash)
-			(void)close(e->mnt_fd);
-		*e = (struct zygote_root){ .hash = hash, .mnt_fd = fd };
+	for (int i = 0; i < ZYGOTE_ROOTS; i++) {
+		struct zygote_root *e = &z->roots[i];
+
+		if (is_of(e, step)) {
+			e->used = ++z->clock;
+			return setns(e->mnt_fd, CLONE_NEWNS) < 0 ?
+				       err_set(err, ERR_UNSUPPORTED, "root", errno,
+					       "enter its mount namespace") :
+				       0;
+		}
+		if (e->used < oldest->used)
+			oldest = e;
 	}
-	e->used = ++z->clock;
+	fd = make_root(z, step, err);
+	if (fd < 0)
+		return fd;
+	if (step->size <= ZYGOTE_PAYLOAD_MAX)
+		keep(z, oldest, step, fd);
+	else
+		(void)close(fd);
 	return 0;
 }
 

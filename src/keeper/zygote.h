@@ -28,10 +28,14 @@
 
 #define ZYGOTE_ROOTS 16
 #define ZYGOTE_IDMAPS 8
+/* One whose payload is larger is built anew each time. Most take 1 KiB. */
+#define ZYGOTE_PAYLOAD_MAX 8192
 
+/* Compared to the byte: a root that only hashes alike may be another user's. */
 struct zygote_root {
-	uint64_t hash; /* of the step's payload; 0 = unused */
-	uint64_t used; /* for choosing the one to give up */
+	unsigned char payload[ZYGOTE_PAYLOAD_MAX]; /* of the step */
+	size_t size;				   /* 0 = unused */
+	uint64_t used;				   /* for choosing the one to give up */
 	int mnt_fd;
 };
 struct zygote_idmap {
