@@ -183,8 +183,8 @@ static bool is_system_dir(const char *path)
 
 	for (size_t i = 0; i < PROFILES_MAX; i++) {
 		p = profile_at(i);
-		for (size_t k = 0; p && p->read[k]; k++)
-			if (strcmp(p->read[k], path) == 0)
+		for (size_t k = 0; p && p->top[k]; k++)
+			if (strcmp(p->top[k], path) == 0)
 				return true;
 	}
 	return false;

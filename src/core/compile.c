@@ -18,6 +18,7 @@
 #include "environment.h"
 #include "layout.h"
 #include "seccomp.h"
+#include "shown.h"
 
 #define ALL_NAMESPACES                                                                   \
 	((uint32_t)CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |           \
@@ -72,20 +73,10 @@ static const char *workspace_path(const struct compile_args *a)
 	return a->workspace ? a->workspace->path : NULL;
 }
 
-/* One of the two lies in the other. */
-static bool overlap(const char *a, const char *b)
-{
-	size_t na = strlen(a), nb = strlen(b);
-	const char *longer = na > nb ? a : b;
-	size_t n = MIN(na, nb);
-
-	return strncmp(a, b, n) == 0 && (longer[n] == '\0' || longer[n] == '/');
-}
-
 static int check_private(const struct compile_args *a, const char *ws, struct err *err)
 {
 	for (size_t i = 0; native(a) && ws && i < ARRAY_SIZE(a->private_dirs); i++)
-		if (a->private_dirs[i] && overlap(ws, a->private_dirs[i]))
+		if (a->private_dirs[i] && path_overlap(ws, a->private_dirs[i]))
 			return err_set(
 				err, ERR_DENIED, "workspace", 0,
 				"the workspace \"%.120s\" and proctor's own \"%.120s\" "
@@ -317,13 +308,14 @@ static int find_landlock(int *ret_abi, struct err *err)
 }
 
 /* Last of all: rules are found by paths as the command will see them. */
-static void add_landlock_rules(const struct compile_args *a, const char *home, int abi,
+static void add_landlock_rules(const struct compile_args *a, const char *home,
+			       const struct shown_list *shown, int abi,
 			       struct plan_builder *b)
 {
 	const struct step_u32 rules = { .v = (uint32_t)abi };
 
 	plan_add(b, STEP_LANDLOCK_RULES, &rules, sizeof(rules));
-	layout_add_rules(a->profile, home, workspace_path(a), b);
+	layout_add_rules(a->profile, home, workspace_path(a), shown, b);
 }
 
 static void add_owner(const struct compile_args *a, struct plan_builder *b)
@@ -360,17 +352,55 @@ static void add_workspace(const struct compile_args *a, struct plan_builder *b)
 	plan_add_text(b, w->path);
 }
 
+/* Of root's own files those that anybody may read: they are nobody's in the sandbox. */
+static void add_show(const struct compile_args *a, const struct shown *s,
+		     struct plan_builder *b)
+{
+	const struct step_show step = {
+		.read_only = !s->write,
+		.privileged = is_root(a),
+		.idmap = is_root(a) && s->write,
+		.trusted = s->trusted,
+		.uid = a->who->uid,
+	};
+
+	plan_add(b, STEP_SHOW, &step, sizeof(step));
+	plan_add_text(b, s->source);
+}
+
+/* The workspace among the others: what lies in another comes after it. */
+static void add_mounts(const char *ws, const struct shown_list *shown,
+		       struct plan_builder *b)
+{
+	const struct step_mount mount = { { 0 } };
+	bool mounted = !ws;
+
+	for (size_t i = 0; i <= shown->n; i++) {
+		const struct step_u32 nth = { .v = (uint32_t)i };
+
+		if (!mounted && (i == shown->n || strcmp(ws, shown->v[i].target) < 0)) {
+			plan_add(b, STEP_MOUNT, &mount, sizeof(mount));
+			plan_add_text(b, ws);
+			mounted = true;
+		}
+		if (i == shown->n)
+			break;
+		plan_add(b, STEP_SHOWN, &nth, sizeof(nth));
+		plan_add_text(b, shown->v[i].target);
+	}
+}
+
 static int prepare_sandbox(const struct compile_args *a, const char *home,
-			   struct plan_builder *b, struct err *err)
+			   const struct shown_list *shown, struct plan_builder *b,
+			   struct err *err)
 {
 	CLEANUP(layout_fini) struct layout l = { 0 };
 	CLEANUP(buf_fini) struct buf passwd = { 0 };
 	const struct step_namespaces ns = { .flags = ALL_NAMESPACES };
-	const struct step_mount mount = { { 0 } };
 	const char *ws = workspace_path(a);
 	int r;
 
-	r = layout_init(&l, a->profile, home, ws, err);
+	r = layout_init(&l, a->profile, home, ws, shown, err);
 	if (r < 0)
 		return r;
 	buf_addf(&passwd, PASSWD(ROOT_UID_TEXT), home);
@@ -385,16 +415,15 @@ static int prepare_sandbox(const struct compile_args *a, const char *home,
 		return r;
 	if (ws)
 		add_workspace(a, b);
+	for (size_t i = 0; i < shown->n; i++)
+		add_show(a, &shown->v[i], b);
 	add_idmap(a, b);
 	plan_add(b, STEP_HOSTNAME, NULL, 0);
 	plan_add_text(b, HOSTNAME);
 	plan_add(b, STEP_LOOPBACK, NULL, 0);
 	plan_add(b, STEP_ATTACH, NULL, 0);
 	layout_add_scratch(&l, b);
-	if (ws) {
-		plan_add(b, STEP_MOUNT, &mount, sizeof(mount));
-		plan_add_text(b, ws);
-	}
+	add_mounts(ws, shown, b);
 	plan_add(b, STEP_DEVPTS, NULL, 0);
 	plan_add(b, STEP_PROC, NULL, 0);
 	plan_add(b, STEP_PIVOT, NULL, 0);
@@ -421,26 +450,41 @@ static void prepare_host(struct plan_builder *b)
 }
 
 static int prepare_native(const struct compile_args *a, int abi, struct plan_builder *b,
-			  struct err *err)
+			  bool *ret_as_found, struct err *err)
 {
 	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
-	int r = 0;
+	CLEANUP(shown_fini) struct shown_list shown = { 0 };
+	const struct shown_args shows = {
+		.profile = a->profile,
+		.who = a->who,
+		.home = home,
+		.workspace = workspace_path(a),
+		.path = a->path,
+		.private_dirs = a->private_dirs,
+		.n_private_dirs = ARRAY_SIZE(a->private_dirs),
+	};
+	int r;
 
 	if (!home)
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
+	r = shown_collect(&shows, &shown, err);
+	if (r < 0)
+		return r;
+	*ret_as_found = a->mode != COMPILE_JOIN && shown.n > 0;
 	if (a->mode == COMPILE_JOIN)
 		prepare_join(a, b);
 	else
-		r = prepare_sandbox(a, home, b, err);
+		r = prepare_sandbox(a, home, &shown, b, err);
 	/* Who holds a sandbox runs nothing in it. */
 	if (r == 0 && a->mode != COMPILE_HOLDER)
-		add_landlock_rules(a, home, abi, b);
+		add_landlock_rules(a, home, &shown, abi, b);
 	return r;
 }
 
 int compile_prepare(const struct compile_args *a, struct compiled *ret, struct err *err)
 {
 	struct plan_builder b = { .part = PLAN_PREPARE };
+	bool as_found = false;
 	int abi = 0;
 	int r = check_args(a, err);
 
@@ -449,7 +493,7 @@ int compile_prepare(const struct compile_args *a, struct compiled *ret, struct e
 	if (r < 0)
 		return r;
 	if (native(a))
-		r = prepare_native(a, abi, &b, err);
+		r = prepare_native(a, abi, &b, &as_found, err);
 	else
 		prepare_host(&b);
 	leave_out(&b);
@@ -462,6 +506,7 @@ int compile_prepare(const struct compile_args *a, struct compiled *ret, struct e
 	}
 	plan_builder_fini(&ret->prepare);
 	ret->prepare = b;
+	ret->as_found = as_found;
 	describe(a, abi, &ret->isolation);
 	ret->isolation.plan_hash = plan_hash(&b);
 	describe_cgroup(ret);

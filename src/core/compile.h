@@ -75,13 +75,14 @@ struct compile_args {
 	const char *private_dirs[2];
 	const struct cgroups *cgroups; /* in which groups can be made; or NULL */
 
+	const char *path; /* the caller's PATH, if the profile takes it; or NULL */
+
 	/* for the commit plan */
 	const struct command_spec *spec;
 	const struct limits *ceiling; /* or NULL */
 	const struct id *id;
 	const struct id *boot_id;
 	char *const *caller_env; /* what env_pass picks from; NULL-terminated, or NULL */
-	const char *path;	 /* the caller's PATH, if the profile takes it; or NULL */
 };
 
 /* What a group of the command's own has to limit. 0 = nothing. */
@@ -102,6 +103,11 @@ struct compiled {
 	char *cgroup_path; /* of the group that was made for it, or NULL */
 	char *cwd;	   /* absolute, as the command sees it */
 	char *shell;	   /* that runs it, or NULL with argv */
+	/*
+	 * What there is at the time counts, of things that anybody may rename meanwhile:
+	 * not to be executed ahead of need.
+	 */
+	bool as_found;
 };
 
 /* Both plans; of COMPILE_HOLDER only the first. Stages are fields of the request. */

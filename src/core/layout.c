@@ -66,10 +66,31 @@ static bool in_top(const char *path, const char *top)
 	return top_len(path) == strlen(top) && strncmp(path, top, strlen(top)) == 0;
 }
 
-static bool in_system_dir(const struct profile *p, const char *path)
+bool layout_is_plain(const char *path)
 {
-	for (size_t i = 0; p->read[i]; i++)
-		if (in_top(path, p->read[i]))
+	if (path[0] != '/' || strlen(path) >= PATH_MAX)
+		return false;
+	while (*path == '/') {
+		size_t n = strcspn(++path, "/");
+
+		if (n == 0 || n > NAME_MAX || (n == 1 && path[0] == '.') ||
+		    (n == 2 && path[0] == '.' && path[1] == '.'))
+			return false;
+		path += n;
+	}
+	return true;
+}
+
+bool layout_may_show(const char *path)
+{
+	return layout_is_plain(path) && !in_top(path, "/proc") && !in_top(path, "/sys") &&
+	       !in_top(path, "/dev");
+}
+
+bool layout_is_system(const struct profile *p, const char *path)
+{
+	for (size_t i = 0; p->top[i]; i++)
+		if (in_top(path, p->top[i]))
 			return true;
 	return false;
 }
@@ -143,7 +164,7 @@ static void place(struct layout *l, const char *path, uint32_t mode, bool keep)
 {
 	size_t top = top_len(path);
 
-	if (in_system_dir(l->profile, path))
+	if (layout_is_system(l->profile, path))
 		return;
 	if (!in_top(path, "/dev"))
 		add_text(l, &l->tops, &l->n_tops, &l->cap_tops, path, top);
@@ -154,28 +175,12 @@ static void place(struct layout *l, const char *path, uint32_t mode, bool keep)
 		add_text(l, &l->binds, &l->n_binds, &l->cap_binds, path, top);
 }
 
-/* A path of names only, which can be made in the scratch. */
-static bool is_plain(const char *path)
-{
-	if (path[0] != '/' || strlen(path) >= PATH_MAX)
-		return false;
-	while (*path == '/') {
-		size_t n = strcspn(++path, "/");
-
-		if (n == 0 || n > NAME_MAX || (n == 1 && path[0] == '.') ||
-		    (n == 2 && path[0] == '.' && path[1] == '.'))
-			return false;
-		path += n;
-	}
-	return true;
-}
-
 char *layout_home(const struct profile *profile, const struct principal *who,
 		  const char *name)
 {
 	static const char *const no_home[] = { "/proc", "/sys", "/dev", "/nonexistent" };
 	struct buf b = { 0 };
-	bool own = is_plain(who->home) && !in_system_dir(profile, who->home);
+	bool own = layout_is_plain(who->home) && !layout_is_system(profile, who->home);
 
 	for (size_t i = 0; i < ARRAY_SIZE(no_home); i++)
 		if (own && in_top(who->home, no_home[i]))
@@ -183,19 +188,34 @@ char *layout_home(const struct profile *profile, const struct principal *who,
 	if (own)
 		return strdup(who->home);
 	buf_addf(&b, "/home/%s", name);
-	if (buf_ok(&b) && (strchr(name, '/') || !is_plain(b.data))) {
+	if (buf_ok(&b) && (strchr(name, '/') || !layout_is_plain(b.data))) {
 		buf_fini(&b);
 		return strdup("/home/user");
 	}
 	return buf_take(&b);
 }
 
+/* What is above it; of a top-level one it is the root that has the mount point. */
+static void place_parent(struct layout *l, const char *path)
+{
+	char parent[PATH_MAX];
+	size_t n = (size_t)(strrchr(path, '/') - path);
+
+	if (n == 0) {
+		place(l, path, 0755, false);
+		return;
+	}
+	memcpy(parent, path, n);
+	parent[n] = '\0';
+	place(l, parent, 0755, true);
+}
+
 int layout_init(struct layout *l, const struct profile *profile, const char *home,
-		const char *workspace, struct err *err)
+		const char *workspace, const struct shown_list *shown, struct err *err)
 {
 	CLEANUP(layout_fini) struct layout new = { .profile = profile };
 
-	if (workspace && !is_plain(workspace))
+	if (workspace && !layout_is_plain(workspace))
 		return err_set(err, ERR_INVALID_INPUT, "workspace", 0,
 			       "\"%.200s\" cannot be the workspace of a sandbox",
 			       workspace);
@@ -209,6 +229,8 @@ int layout_init(struct layout *l, const struct profile *profile, const char *hom
 	place(&new, home, 0700, true);
 	if (workspace)
 		place(&new, workspace, 0755, false);
+	for (size_t i = 0; i < shown->n; i++)
+		place_parent(&new, shown->v[i].target);
 	if (new.bad)
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM,
 			       "layout of the sandbox");
@@ -246,10 +268,10 @@ static void triple(struct triples *t, const char *kind, const char *source,
 	t->n++;
 }
 
-enum shown { SHOWN_NOT, SHOWN_BOUND, SHOWN_AS_LINK };
+enum placed { SHOWN_NOT, SHOWN_BOUND, SHOWN_AS_LINK };
 
 /* A link into another directory that is shown stays a link (/bin -> usr/bin). */
-static enum shown system_dir(const struct profile *p, const char *path,
+static enum placed system_dir(const struct profile *p, const char *path,
 			     char text[PATH_MAX], char real[PATH_MAX])
 {
 	struct stat st;
@@ -259,7 +281,7 @@ static enum shown system_dir(const struct profile *p, const char *path,
 	    !S_ISDIR(st.st_mode))
 		return SHOWN_NOT;
 	n = readlink(path, text, PATH_MAX - 1);
-	if (n <= 0 || !in_system_dir(p, real))
+	if (n <= 0 || !layout_is_system(p, real))
 		return SHOWN_BOUND;
 	text[n] = '\0';
 	return SHOWN_AS_LINK;
@@ -304,8 +326,8 @@ int layout_add_root(const struct layout *l, const char *passwd, const char *grou
 	struct triples t = { .n = 0 };
 	struct step_root root = { .count = 0 };
 
-	for (size_t i = 0; l->profile->read[i]; i++)
-		add_system_dir(&t, l->profile, l->profile->read[i]);
+	for (size_t i = 0; l->profile->top[i]; i++)
+		add_system_dir(&t, l->profile, l->profile->top[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(mount_points); i++)
 		triple(&t, "dir", "", mount_points[i]);
 	for (size_t i = 0; i < l->n_tops; i++)
@@ -356,14 +378,6 @@ void layout_add_scratch(const struct layout *l, struct plan_builder *b)
 	}
 }
 
-/* path lies in dir, or is it. */
-static bool within(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
 static void add_rule(struct plan_builder *b, enum landlock_kind kind, const char *path)
 {
 	const struct step_u32 step = { .v = kind };
@@ -373,28 +387,32 @@ static void add_rule(struct plan_builder *b, enum landlock_kind kind, const char
 }
 
 void layout_add_rules(const struct profile *profile, const char *home,
-		      const char *workspace, struct plan_builder *b)
+		      const char *workspace, const struct shown_list *shown,
+		      struct plan_builder *b)
 {
-	bool granted = workspace && within(home, workspace);
+	bool granted = workspace && path_within(home, workspace);
 
 	add_rule(b, LANDLOCK_LIST, "/");
-	for (size_t i = 0; profile->read[i]; i++) {
+	for (size_t i = 0; profile->top[i]; i++) {
 		char text[PATH_MAX], real[PATH_MAX];
 
-		if (system_dir(profile, profile->read[i], text, real) == SHOWN_BOUND)
-			add_rule(b, LANDLOCK_READ, profile->read[i]);
+		if (system_dir(profile, profile->top[i], text, real) == SHOWN_BOUND)
+			add_rule(b, LANDLOCK_READ, profile->top[i]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
 		if (!usual[i].bind)
 			continue;
 		add_rule(b, LANDLOCK_WRITE, usual[i].path);
-		granted = granted || within(home, usual[i].path);
+		granted = granted || path_within(home, usual[i].path);
 	}
 	/* A home below /var could be made a link by an earlier command of the sandbox. */
 	if (!granted)
 		add_rule(b, LANDLOCK_WRITE, home);
 	if (workspace)
 		add_rule(b, LANDLOCK_WRITE, workspace);
+	for (size_t i = 0; i < shown->n; i++)
+		add_rule(b, shown->v[i].write ? LANDLOCK_WRITE : LANDLOCK_READ,
+			 shown->v[i].target);
 	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
 		add_rule(b, devices[i].kind, devices[i].path);
 	add_rule(b, LANDLOCK_DEVICE, "/dev/pts");

@@ -15,6 +15,9 @@
  *	/tmp/x, /home/u/p, /data/main
  *			made in the scratch, below /tmp, /home, /work
  *
+ * What else the profile shows has its parents made in the same way; its own mount point
+ * is the keeper's, who knows whether it is a file.
+ *
  * Landlock says the same a second time, and is narrower in one place: of a top such
  * as /home or /data only home and workspace can be written to. Names of directories
  * can be listed anywhere; a rule holds for all that is below, and "/" must be seen.
@@ -28,6 +31,7 @@
 #include "../plan/plan.h"
 #include "principal.h"
 #include "profile.h"
+#include "shown.h"
 
 struct layout_dir {
 	char *path; /* absolute in the sandbox */
@@ -46,6 +50,13 @@ struct layout {
 	bool bad; /* no memory */
 };
 
+/* A path of names only, beginning with a slash: it can be made in the scratch. */
+bool layout_is_plain(const char *path);
+/* And one that a profile may name: not "/", /proc, /sys, /dev, nor what is in them. */
+bool layout_may_show(const char *path);
+/* It lies in, or is, a system directory of the profile. */
+bool layout_is_system(const struct profile *p, const char *path);
+
 /*
  * The home of `who` in a sandbox: his own path if that can be a private
  * directory, else one below /home. NULL without memory.
@@ -55,7 +66,7 @@ char *layout_home(const struct profile *profile, const struct principal *who,
 
 /* home as layout_home() gives it; workspace is a real path or NULL. */
 int layout_init(struct layout *l, const struct profile *profile, const char *home,
-		const char *workspace, struct err *err);
+		const char *workspace, const struct shown_list *shown, struct err *err);
 void layout_fini(struct layout *l);
 
 static inline void layout_fini_p(struct layout *l)
@@ -66,8 +77,9 @@ static inline void layout_fini_p(struct layout *l)
 /* STEP_ROOT. passwd and group are contents for /etc, or NULL for the host's. */
 int layout_add_root(const struct layout *l, const char *passwd, const char *group,
 		    struct plan_builder *b, struct err *err);
-/* STEP_LANDLOCK_RULEs; home and workspace as for layout_init(). */
+/* STEP_LANDLOCK_RULEs; home, workspace and shown as for layout_init(). */
 void layout_add_rules(const struct profile *profile, const char *home,
-		      const char *workspace, struct plan_builder *b);
+		      const char *workspace, const struct shown_list *shown,
+		      struct plan_builder *b);
 /* STEP_SCRATCH, its STEP_DIRs and STEP_BINDs. */
 void layout_add_scratch(const struct layout *l, struct plan_builder *b);

@@ -49,6 +49,11 @@ static char *dup_home(const char *home)
 {
 	size_t len;
 
+#ifdef PROCTOR_FAULT_INJECTION
+	const char *other = getenv("PROCTOR_TEST_HOME");
+
+	home = other ? other : home;
+#endif
 	if (!home || home[0] != '/')
 		home = "/";
 	len = strlen(home);

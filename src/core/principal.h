@@ -10,7 +10,8 @@
  * come without touching an operation.
  *
  * A uid that the user database does not know is a principal too: named "#uid",
- * at home in "/", with /bin/sh.
+ * at home in "/", with /bin/sh. Builds with fault injection take PROCTOR_TEST_HOME for
+ * everybody's home.
  */
 
 #include <stdbool.h>

@@ -9,9 +9,11 @@
 #include "../base/cleanup.h"
 #include "../base/macro.h"
 #include "../wire/json.h"
+#include "layout.h"
 #include "yaml.h"
 
 #define READ_MAX 64
+#define WRITE_MAX 16
 #define ENV_MAX 256
 #define COMMANDS_MAX 256
 #define WORDS_MAX 32
@@ -27,9 +29,10 @@ struct prefixes {
 struct content {
 	struct profile profile; /* first */
 	char *name, *doc, *origin, *text;
+	const char **top;
 	int backend;
 	struct {
-		struct field_strings read;
+		struct field_strings read, write;
 		uint64_t scratch_inodes;
 	} filesystem;
 	struct {
@@ -117,17 +120,17 @@ static int prefixes_decode(const json_t *value, void *at, const char *path,
 
 /* --- the tables --- */
 
-static bool is_top(const char *text, size_t len)
+static bool is_place(const char *text, size_t len)
 {
-	return len > 1 && text[0] == '/' && !memchr(text + 1, '/', len - 1) &&
-	       strcmp(text, "/.") != 0 && strcmp(text, "/..") != 0 &&
-	       field_text_line.ok(text, len);
+	return field_text_line.ok(text, len) && layout_may_show(text + (*text == '~'));
 }
 
-static const struct field_text top_text = {
-	.ok = is_top,
-	.allowed = "each a top-level directory such as /usr",
-	.pattern = "^/[^/]+$",
+static const struct field_text place_text = {
+	.ok = is_place,
+	.allowed =
+		"each an absolute path, or ~/ and a path, without . and .. and a slash "
+		"at its end; not /, nor what is in /proc, /sys or /dev",
+	.pattern = "^~?/[^/]+(/[^/]+)*$",
 };
 
 static bool is_pattern(const char *text, size_t len)
@@ -177,9 +180,16 @@ static const struct field filesystem_fields[] = {
 	  .type = FIELD_STRINGS,
 	  IN(filesystem.read, filesystem),
 	  .max = READ_MAX,
-	  .max_item = 255,
-	  .text = &top_text,
-	  .doc = "Top-level directories of the host that are shown read-only." },
+	  .max_item = 1024,
+	  .text = &place_text,
+	  .doc = "Directories and files of the host that are shown read-only." },
+	{ .name = "write",
+	  .type = FIELD_STRINGS,
+	  IN(filesystem.write, filesystem),
+	  .max = WRITE_MAX,
+	  .max_item = 1024,
+	  .text = &place_text,
+	  .doc = "Directories and files of the host that can be written as well." },
 	{ .name = "scratch_inodes",
 	  .type = FIELD_UINT,
 	  IN(filesystem.scratch_inodes, filesystem),
@@ -339,11 +349,30 @@ static int check(const struct content *c, struct err *err)
 		return err_set(err, ERR_INVALID_INPUT, "filesystem.read", 0,
 			       "filesystem.read means nothing to the host backend, which "
 			       "shows all there is");
+	if (c->backend == BACKEND_HOST && c->filesystem.write.n > 0)
+		return err_set(
+			err, ERR_INVALID_INPUT, "filesystem.write", 0,
+			"filesystem.write means nothing to the host backend, under "
+			"which all can be written that the user can write");
 	for (size_t i = 0; i < c->environment.set.n; i++)
 		if (strncmp(c->environment.set.v[i], "PROCTOR_", 8) == 0)
 			return err_set(err, ERR_INVALID_INPUT, "environment.set", 0,
 				       "environment.set has a name that begins with "
 				       "PROCTOR_, which are proctor's own");
+	return 0;
+}
+
+static int find_tops(struct content *c)
+{
+	const struct field_strings *read = &c->filesystem.read;
+	size_t n = 0;
+
+	c->top = calloc(read->n + 1, sizeof(*c->top));
+	if (!c->top)
+		return -ENOMEM;
+	for (size_t i = 0; i < read->n; i++)
+		if (read->v[i][0] == '/' && !strchr(read->v[i] + 1, '/'))
+			c->top[n++] = read->v[i];
 	return 0;
 }
 
@@ -359,6 +388,8 @@ static void fill(struct content *c)
 		.backend = (enum backend)c->backend,
 		.network = (enum network)c->network.mode,
 		.read = list(&c->filesystem.read),
+		.write = list(&c->filesystem.write),
+		.top = c->top,
 		.env_pass = list(&c->environment.pass),
 		.env_set = list(&c->environment.set),
 		.path_from_caller = c->environment.path == 1,
@@ -383,6 +414,7 @@ void profile_free(struct profile *p)
 	free(c->name);
 	free(c->origin);
 	free(c->text);
+	free(c->top);
 	free(c);
 }
 
@@ -406,6 +438,8 @@ int profile_parse(const char *name, const char *origin, const char *text, size_t
 		if (r < 0)
 			r = err_wrap(err, "%s", origin);
 	}
+	if (r == 0 && find_tops(c) < 0)
+		r = err_set(err, ERR_UNAVAILABLE, "profile", ENOMEM, "%s", origin);
 	if (r < 0) {
 		profile_free(&c->profile);
 		return r;

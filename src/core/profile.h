@@ -42,7 +42,9 @@ struct profile {
 	enum backend backend;
 	enum network network;
 	/* Lists have a NULL at the end. */
-	const char *const *read;     /* top-level directories shown read-only */
+	const char *const *read;     /* shown read-only: absolute, or "~/x" */
+	const char *const *write;    /* and to be written */
+	const char *const *top;	     /* those of read that are top-level directories */
 	const char *const *env_pass; /* taken from the caller; "LC_*" is a prefix */
 	const char *const *env_set;  /* "NAME=value" */
 	bool path_from_caller;	     /* his PATH in place of the default one */

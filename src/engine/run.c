@@ -47,6 +47,7 @@ static void clean_environment(void)
 					    "PROCTOR_BOOT_ID",
 					    "PROCTOR_LANDLOCK_ABI",
 					    "PROCTOR_LEAVE_OUT",
+					    "PROCTOR_TEST_HOME",
 					    "PROCTOR_KEEPER_PROTOCOL",
 #endif
 					    NULL };

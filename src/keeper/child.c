@@ -232,6 +232,7 @@ static int run_step(struct keeper *k, const struct plan_step *s, struct err *err
 	case STEP_OWNER:
 	case STEP_ROOT:
 	case STEP_WORKSPACE:
+	case STEP_SHOW:
 	case STEP_IDMAP:
 	case STEP_HOSTNAME:
 	case STEP_LOOPBACK:
@@ -240,6 +241,7 @@ static int run_step(struct keeper *k, const struct plan_step *s, struct err *err
 	case STEP_DIR:
 	case STEP_BIND:
 	case STEP_MOUNT:
+	case STEP_SHOWN:
 	case STEP_DEVPTS:
 	case STEP_PROC:
 	case STEP_PIVOT:

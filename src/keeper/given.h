@@ -6,7 +6,8 @@
  *
  * The launcher fills it, clones, and the keeper goes on with its copy. Slots that
  * are not used are -1. given_settle() moves the descriptors to their fixed numbers
- * (GIVEN_FD_BASE + slot) and closes every other one but 0, 1 and 2.
+ * (GIVEN_FD_BASE + slot, those of the shown behind them) and closes every other one but
+ * 0, 1 and 2.
  */
 
 #include <stdint.h>
@@ -20,6 +21,8 @@
 struct given {
 	struct launch_msg msg;
 	int fd[SLOT_MAX_];
+	int shown[PLAN_SHOW_MAX]; /* detached mounts of STEP_SHOWs; -1: left out */
+	int n_shown;
 	struct plan prepare; /* mapped */
 	uint32_t ns_flags;   /* of STEP_NAMESPACES */
 	uint32_t join_flags; /* of STEP_JOIN, 0 = none */

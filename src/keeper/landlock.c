@@ -46,12 +46,19 @@ int landlock_rule(struct keeper *k, const struct plan_step *s)
 	};
 	const char *path = plan_text(s, 0);
 	CLEANUP(close) int fd = -1;
+	struct stat st;
 
 	if (!path || !rights || k->landlock_fd < 0)
 		return -EINVAL;
 	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	/* ENOTDIR, ELOOP: something of the workspace's is where it would be. */
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		rights &= LANDLOCK_EXECUTE | LANDLOCK_READ_FILE | LANDLOCK_WRITE_FILE |
+			  LANDLOCK_TRUNCATE | LANDLOCK_IOCTL_DEV;
 	return landlock_allow(k->landlock_fd, fd, rights);
 }
 

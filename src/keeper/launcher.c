@@ -171,6 +171,7 @@ static int bind_socket(const struct id *id, char kind, struct err *err)
 struct detour {
 	struct given *given;
 	struct plan_step root, workspace; /* payload NULL = not in the plan */
+	struct plan_step show[PLAN_SHOW_MAX];
 	size_t slot;
 	int net_fd; /* from the stock, -1 = clone makes one */
 	pid_t pid;
@@ -246,6 +247,9 @@ static int detour_fresh(void *arg)
 	if (d->workspace.payload && zygote_workspace(z, &d->workspace, &g->owner,
 						     &g->fd[SLOT_WORKSPACE], &d->err) < 0)
 		return 0;
+	for (int i = 0; i < g->n_shown; i++)
+		if (zygote_show(z, &d->show[i], &g->owner, &g->shown[i], &d->err) < 0)
+			return 0;
 	/* Before we leave what shows it. */
 	g->fd[SLOT_PROC] = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (d->root.payload && zygote_root(z, &d->root, &d->err) < 0)
@@ -257,7 +261,7 @@ static int detour_fresh(void *arg)
 	return clone_keeper(d, flags | CLONE_PARENT, 0);
 }
 
-static void read_steps(struct detour *d)
+static int read_steps(struct detour *d)
 {
 	struct given *g = d->given;
 	struct plan_step s;
@@ -274,8 +278,16 @@ static void read_steps(struct detour *d)
 			d->root = s;
 		} else if (s.type == STEP_WORKSPACE) {
 			d->workspace = s;
+		} else if (s.type == STEP_SHOW) {
+			if (g->n_shown == PLAN_SHOW_MAX)
+				return err_set(&d->err, ERR_UNSUPPORTED, "show", 0,
+					       "the profile shows more than %d things",
+					       PLAN_SHOW_MAX);
+			d->show[g->n_shown] = s;
+			g->shown[g->n_shown++] = -1;
 		}
 	}
+	return 0;
 }
 
 static int start_keeper(struct detour *d)
@@ -286,7 +298,9 @@ static int start_keeper(struct detour *d)
 	r = plan_map(g->fd[SLOT_PREPARE], PLAN_PREPARE, &g->prepare, &d->err);
 	if (r < 0)
 		return r;
-	read_steps(d);
+	r = read_steps(d);
+	if (r < 0)
+		return r;
 	g->fd[SLOT_LISTEN] = bind_socket(
 		&g->msg.id, g->msg.mode == LAUNCH_HOLDER ? 's' : 'p', &d->err);
 	if (g->fd[SLOT_LISTEN] < 0)
@@ -358,6 +372,9 @@ static void launch(const struct launch_msg *msg, const int *fds, size_t n)
 	for (int i = 0; i < SLOT_MAX_; i++)
 		if (given.fd[i] >= 0)
 			(void)close(given.fd[i]);
+	for (int i = 0; i < given.n_shown; i++)
+		if (given.shown[i] >= 0)
+			(void)close(given.shown[i]);
 	if (d.pidfd >= 0)
 		(void)close(d.pidfd);
 }

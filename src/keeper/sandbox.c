@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
@@ -137,6 +140,73 @@ static int mount_workspace(struct keeper *k, const struct plan_step *s)
 	return attach_in(k->root_fd, target, k->given->fd[SLOT_WORKSPACE]);
 }
 
+/*
+ * The mount point of a thing shown. It is made in the scratch and nowhere else: what the
+ * workspace or another thing shown has there, it has already.
+ */
+static int make_mount_point(struct keeper *k, const char *path, mode_t type)
+{
+	CLEANUP(close) int parent = -1, file = -1;
+	char above[PATH_MAX];
+	char *name;
+	int r;
+
+	if (S_ISDIR(type))
+		return mounts_mkdirs(k->scratch_fd, path, 0755);
+	if (snprintf(above, sizeof(above), "%s", path) >= (int)sizeof(above))
+		return -ENAMETOOLONG;
+	name = strrchr(above, '/');
+	*name++ = '\0';
+	if (!*above)
+		return -ENOENT;
+	r = mounts_mkdirs(k->scratch_fd, above, 0755);
+	if (r < 0)
+		return r;
+	parent = mounts_open_in(k->scratch_fd, above, O_PATH | O_DIRECTORY);
+	if (parent < 0)
+		return parent;
+	file = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
+	return file < 0 ? -errno : 0;
+}
+
+/* No link is followed: a command before us may have put one into a shared directory. */
+static int open_mount_point(const struct keeper *k, const char *path)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, k->root_fd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int shown(struct keeper *k, const struct plan_step *s)
+{
+	uint32_t n = ((const struct step_u32 *)s->payload)->v;
+	const char *target = plan_text(s, 0);
+	CLEANUP(close) int at = -1;
+	struct stat st;
+	int r, fd;
+
+	if (!target || target[0] != '/' || n >= (uint32_t)k->given->n_shown ||
+	    k->scratch_fd < 0)
+		return -EINVAL;
+	fd = k->given->shown[n];
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	at = open_mount_point(k, target);
+	if (at == -ENOENT) {
+		r = make_mount_point(k, target, st.st_mode);
+		if (r < 0)
+			return r;
+		at = open_mount_point(k, target);
+	}
+	return at < 0 ? at : mounts_attach(fd, at, "");
+}
+
 static int devpts(struct keeper *k, const struct plan_step *s)
 {
 	static const char *const options[] = { "ptmxmode=0666", "mode=0620", NULL };
@@ -203,6 +273,7 @@ static int (*const steps[STEP_MAX_])(struct keeper *k, const struct plan_step *s
 	[STEP_DIR] = dir,
 	[STEP_BIND] = bind_dir,
 	[STEP_MOUNT] = mount_workspace,
+	[STEP_SHOWN] = shown,
 	[STEP_DEVPTS] = devpts,
 	[STEP_PROC] = proc,
 	[STEP_PIVOT] = pivot,
@@ -237,6 +308,14 @@ static void close_slot(struct keeper *k, enum plan_slot slot)
 	k->given->fd[slot] = -1;
 }
 
+static void close_shown(struct keeper *k)
+{
+	for (int i = 0; i < k->given->n_shown; i++)
+		if (k->given->shown[i] >= 0)
+			(void)close(k->given->shown[i]);
+	k->given->n_shown = 0;
+}
+
 int sandbox_prepare(struct keeper *k, struct err *err)
 {
 	struct plan_step s;
@@ -262,6 +341,7 @@ int sandbox_prepare(struct keeper *k, struct err *err)
 	k->root_fd = k->scratch_fd = -1;
 	close_slot(k, SLOT_PROC);
 	close_slot(k, SLOT_WORKSPACE);
+	close_shown(k);
 	close_slot(k, SLOT_PREPARE);
 	close_slot(k, SLOT_HOLDER);
 	plan_unmap(&k->given->prepare);

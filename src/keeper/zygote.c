@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -363,7 +365,7 @@ int zygote_root(struct zygote *z, const struct plan_step *step, struct err *err)
 	return 0;
 }
 
-static int idmap_for(struct zygote *z, const struct step_workspace *w,
+static int idmap_for(struct zygote *z, uint32_t disk_uid, uint32_t disk_gid,
 		     const struct step_owner *owner)
 {
 	static unsigned int next;
@@ -372,18 +374,17 @@ static int idmap_for(struct zygote *z, const struct step_workspace *w,
 
 	for (int i = 0; i < ZYGOTE_IDMAPS; i++) {
 		m = &z->idmaps[i];
-		if (m->fd > 0 && m->disk_uid == w->disk_uid &&
-		    m->disk_gid == w->disk_gid && m->owner.uid == owner->uid &&
-		    m->owner.gid == owner->gid)
+		if (m->fd > 0 && m->disk_uid == disk_uid && m->disk_gid == disk_gid &&
+		    m->owner.uid == owner->uid && m->owner.gid == owner->gid)
 			return m->fd;
 	}
-	fd = userns_for_idmap(w->disk_uid, owner->uid, w->disk_gid, owner->gid);
+	fd = userns_for_idmap(disk_uid, owner->uid, disk_gid, owner->gid);
 	if (fd < 0)
 		return fd;
 	m = &z->idmaps[next++ % ZYGOTE_IDMAPS];
 	if (m->fd > 0)
 		(void)close(m->fd);
-	*m = (struct zygote_idmap){ *owner, w->disk_uid, w->disk_gid, fd };
+	*m = (struct zygote_idmap){ *owner, disk_uid, disk_gid, fd };
 	return fd;
 }
 
@@ -392,17 +393,17 @@ static int idmap_for(struct zygote *z, const struct step_workspace *w,
  * could not pass himself. Where the map shows another owner's files as his
  * (principal root), it is root who opens.
  */
-static int open_as(const char *path, const struct step_workspace *w,
+static int open_as(const char *path, const struct open_how *how, bool privileged,
 		   const struct step_owner *owner)
 {
-	bool other = !w->idmap && owner->uid != geteuid();
+	bool other = !privileged && owner->uid != geteuid();
 	int fd, e;
 
 	if (other) {
 		(void)setfsgid(owner->gid);
 		(void)setfsuid(owner->uid);
 	}
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = (int)syscall(SYS_openat2, AT_FDCWD, path, how, sizeof(*how));
 	e = errno;
 	if (other) {
 		(void)setfsuid(geteuid());
@@ -415,6 +416,7 @@ int zygote_workspace(struct zygote *z, const struct plan_step *step,
 		     const struct step_owner *owner, int *ret_fd, struct err *err)
 {
 	const struct step_workspace *w = step->payload;
+	const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC };
 	const char *path = plan_text(step, 0);
 	CLEANUP(close) int dir = -1, fd = -1;
 	struct stat st;
@@ -423,7 +425,7 @@ int zygote_workspace(struct zygote *z, const struct plan_step *step,
 	if (!path)
 		return err_set(err, ERR_INTERNAL, "workspace", 0,
 			       "malformed plan: no path");
-	dir = open_as(path, w, owner);
+	dir = open_as(path, &how, w->idmap, owner);
 	if (dir < 0)
 		return err_set(err, ERR_INVALID_INPUT, "workspace", -dir, "open %s",
 			       path);
@@ -443,7 +445,7 @@ int zygote_workspace(struct zygote *z, const struct plan_step *step,
 		return err_set(err, ERR_UNSUPPORTED, "workspace", -r,
 			       "restrict the mount of %s", path);
 	if (w->idmap) {
-		int map = idmap_for(z, w, owner);
+		int map = idmap_for(z, w->disk_uid, w->disk_gid, owner);
 
 		r = map < 0 ? map : mounts_idmap(fd, map);
 		if (r < 0)
@@ -453,6 +455,67 @@ int zygote_workspace(struct zygote *z, const struct plan_step *step,
 				"id-mapped mounts, or run proctor as an ordinary user)",
 				path);
 	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static bool is_absent(int r)
+{
+	/* ELOOP: a link is on the way, or is what was named. */
+	return r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ELOOP;
+}
+
+static bool is_trusted(const struct stat *st, uid_t uid)
+{
+	return S_ISDIR(st->st_mode) && (st->st_uid == 0 || st->st_uid == uid) &&
+	       !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+int zygote_show(struct zygote *z, const struct plan_step *step,
+		const struct step_owner *owner, int *ret_fd, struct err *err)
+{
+	const struct step_show *w = step->payload;
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS,
+	};
+	const char *path = plan_text(step, 0);
+	CLEANUP(close) int at = -1, fd = -1;
+	struct stat st;
+	int r;
+
+	if (!path)
+		return err_set(err, ERR_INTERNAL, "show", 0, "malformed plan: no path");
+	at = open_as(path, &how, w->privileged, owner);
+	if (is_absent(at))
+		return 0;
+	if (at < 0 || fstat(at, &st) < 0)
+		return err_set(err, ERR_UNSUPPORTED, "show", at < 0 ? -at : errno,
+			       "open %s", path);
+	if (w->trusted && !is_trusted(&st, w->uid))
+		return 0;
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return err_set(
+			err, ERR_UNSUPPORTED, "show", 0,
+			"%s is neither a directory nor a regular file, and nothing "
+			"else can be shown",
+			path);
+	fd = mounts_clone(at, "", S_ISDIR(st.st_mode));
+	if (fd < 0)
+		return err_set(err, ERR_UNSUPPORTED, "show", -fd, "clone the mount of %s",
+			       path);
+	r = mounts_set(fd,
+		       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+			       (w->read_only ? MOUNT_ATTR_RDONLY : 0),
+		       true);
+	if (r == 0 && w->idmap) {
+		int map = idmap_for(z, st.st_uid, st.st_gid, owner);
+
+		r = map < 0 ? map : mounts_idmap(fd, map);
+	}
+	if (r < 0)
+		return err_set(err, ERR_UNSUPPORTED, "show", -r,
+			       "restrict the mount of %s", path);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

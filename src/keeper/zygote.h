@@ -64,5 +64,9 @@ int zygote_enter(struct zygote *z, struct err *err);
 int zygote_workspace(struct zygote *z, const struct plan_step *step,
 		     const struct step_owner *owner, int *ret_fd, struct err *err);
 
+/* The same of a STEP_SHOW. *ret_fd stays as it is if the step is to be left out. */
+int zygote_show(struct zygote *z, const struct plan_step *step,
+		const struct step_owner *owner, int *ret_fd, struct err *err);
+
 /* Last: goes on into the namespace of this step's root, which is built if it is new. */
 int zygote_root(struct zygote *z, const struct plan_step *step, struct err *err);

@@ -76,9 +76,10 @@ json_t *policy_ceiling(const struct session *s)
 static json_t *profile_json(const struct profile *p)
 {
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", p->name,
-		"doc", p->doc, "origin", p->origin, "backend", backend_name(p->backend),
-		"network", network_name(p->network), "read", strings(p->read), "env_pass",
+		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "name",
+		p->name, "doc", p->doc, "origin", p->origin, "backend",
+		backend_name(p->backend), "network", network_name(p->network), "read",
+		strings(p->read), "write", strings(p->write), "env_pass",
 		strings(p->env_pass), "limits", policy_limits(&p->limits), "timeout_ms",
 		p->timeout_ms ? json_integer((json_int_t)p->timeout_ms) : json_null(),
 		"text", p->text);
@@ -160,6 +161,8 @@ static void step_words(const struct plan_step *s, struct buf *b)
 	case STEP_HOSTNAME:
 	case STEP_DIR:
 	case STEP_MOUNT:
+	case STEP_SHOW:
+	case STEP_SHOWN:
 		words(b, s, 1);
 		break;
 	case STEP_LANDLOCK_RULES:

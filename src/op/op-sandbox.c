@@ -69,6 +69,7 @@ static int prepare_holder(struct call *c, const struct start_sandbox *a, struct 
 		.mode = COMPILE_HOLDER,
 		.engine_uid = c->world->uid,
 		.private_dirs = { c->world->state_dir, c->world->runtime_dir },
+		.path = a->profile->path_from_caller ? c->session->path : NULL,
 		.id = &h->id,
 		.boot_id = &c->world->boot_id,
 	};

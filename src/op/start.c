@@ -294,7 +294,7 @@ static void fill_spec(const struct start_params *q, const char *trace_id,
 static int find_recorder(struct call *c, const struct start_params *q, struct pending *p,
 			 struct err *err)
 {
-	if (q->ring_bytes == BOX_RING_DEFAULT)
+	if (q->ring_bytes == BOX_RING_DEFAULT && !p->compiled.as_found)
 		p->spare =
 			world_spare(c->world, &p->compiled.prepare, p->sandbox, &p->id);
 	if (p->spare)

@@ -30,8 +30,9 @@
 #include "../base/id.h"
 
 #define PLAN_MAGIC 0x6e6c5072u
-#define PLAN_VERSION 2u
+#define PLAN_VERSION 3u
 #define PLAN_MAX ((size_t)8 << 20)
+#define PLAN_SHOW_MAX 128 /* STEP_SHOWs: each is a descriptor for a while */
 
 enum plan_part { PLAN_PREPARE = 1, PLAN_COMMIT };
 enum plan_owner { PLAN_LAUNCHER, PLAN_KEEPER, PLAN_CHILD };
@@ -43,6 +44,7 @@ enum plan_step_type {
 	STEP_OWNER,	     /* struct step_owner */
 	STEP_ROOT,	     /* struct step_root + triples of strings */
 	STEP_WORKSPACE,	     /* struct step_workspace + path, target */
+	STEP_SHOW,	     /* struct step_show + path: one thing more of the host */
 	/* prepare, by the keeper */
 	STEP_IDMAP,    /* struct step_idmap */
 	STEP_HOSTNAME, /* string */
@@ -52,6 +54,7 @@ enum plan_step_type {
 	STEP_DIR,      /* struct step_dir + string: a directory in the scratch */
 	STEP_BIND,     /* struct step_bind + 2 strings: scratch directory -> target */
 	STEP_MOUNT,    /* struct step_mount + string: the workspace -> target */
+	STEP_SHOWN,    /* struct step_u32: the nth STEP_SHOW; + string: target */
 	STEP_DEVPTS,   /* no payload */
 	STEP_PROC,     /* no payload: a fresh /proc, the dangerous parts read-only */
 	STEP_PIVOT,    /* no payload */
@@ -119,6 +122,18 @@ struct step_workspace {
 	uint32_t disk_uid, disk_gid; /* owner on disk, shown as STEP_OWNER's ids ... */
 	uint32_t idmap;		     /* ... if this is 1 */
 	uint32_t read_only;
+};
+/*
+ * A directory or regular file. The launcher opens it as STEP_OWNER's ids, following no
+ * link; what is not there, or not for them, is left out.
+ */
+struct step_show {
+	uint32_t read_only;
+	uint32_t privileged; /* opened with the launcher's own rights: principal root */
+	uint32_t idmap;	     /* its owner is shown as STEP_OWNER's ids */
+	uint32_t trusted;    /* left out unless a directory that only ... */
+	uint32_t uid;	     /* ... this one and root can write to */
+	uint32_t pad;
 };
 struct step_idmap {
 	uint32_t uid; /* inside = outside */

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a profile says about files: what it shows beside system directories and workspace,
+and who can write to it. As root and as an ordinary user; the home is one of the test's.
+"""
+
+import contextlib
+import os
+import pathlib
+import socket
+
+import pytest
+
+import engine as engines
+import wire
+from conftest import finish
+from fixtures import being, home_for, refused_or_not_started, whose  # noqa: F401 (a fixture)
+
+SYSTEM = "/usr, /bin, /sbin, /lib, /lib32, /lib64, /etc"
+HEAD = "doc: a test\nbackend: native\nnetwork: {mode: none}\n"
+
+
+class World:
+    """A home, a directory of others, and an engine that has profiles of ours."""
+
+    def __init__(self, base, user):
+        self.user = user
+        self.base = base
+        self.home = self.make("home/", mode=0o755)
+        self.data = self.make("data/", mode=0o755)
+        self.config = self.make("config/profiles/", mode=0o755)
+        self.engine = None
+
+    def make(self, name, text="", mode=0o644):
+        """A file, or, with a slash at the end, a directory; owned by the engine's user."""
+        to = self.base / name
+        made = [p for p in (to, *to.parents) if not p.exists()]
+        if name.endswith("/"):
+            to.mkdir(parents=True, exist_ok=True)
+            mode |= 0o111
+        else:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_text(text)
+        to.chmod(mode)
+        for p in made if self.user is not None else []:
+            os.chown(p, self.user, self.user)
+        return to
+
+    def profile(self, name, filesystem="", more=""):
+        text = f"{HEAD}filesystem:\n  read: [{SYSTEM}]\n" if "read:" not in filesystem \
+            else f"{HEAD}filesystem:\n"
+        self.make(f"config/profiles/{name}.yaml", f"{text}{filesystem}{more}")
+
+    def start(self, **env):
+        self.engine = engines.Engine(
+            self.base, user=self.user,
+            env={"PROCTOR_CONFIG_DIR": str(self.config.parent),
+                 "PROCTOR_TEST_HOME": str(self.home), **env}).start()
+        return self.engine
+
+    @contextlib.contextmanager
+    def use(self, name, **hello):
+        with being(self.user):
+            c = wire.Connection(wire.dial(self.engine.socket)).greet(
+                profiles=[name], workspace=str(self.engine.workspace), **hello)
+        with c:
+            yield c
+
+
+def read_list(*more):
+    return "  read: [" + ", ".join([SYSTEM, *(f'"{m}"' for m in more)]) + "]\n"
+
+
+def write_list(*these):
+    return "  write: [" + ", ".join(f'"{m}"' for m in these) + "]\n"
+
+
+@pytest.fixture
+def world(whose, place):  # noqa: F811
+    w = World(home_for(pathlib.Path(place), whose, "w"), whose)
+    # The test's own directories are to be passed by the engine's user.
+    w.base.chmod(0o755)
+    yield w
+    if w.engine:
+        finish(w.engine)
+
+
+def said(c, command, **params):
+    r = c.sh(command, **params)
+    assert r["exit_code"] == 0, (dict(r), r.out, r.err)
+    return r.out.decode()
+
+
+def test_what_is_named_is_seen_and_cannot_be_written(world):
+    world.make("home/.nvm/versions/node/v1/bin/node", "#!/bin/sh\necho node\n", 0o755)
+    world.make("home/.gitconfig", "[user]\n\tname = somebody\n")
+    world.make("home/secret", "hidden")
+    world.make("data/tools/x", "tool")
+    world.make("data/other", "hidden")
+    world.profile("p", read_list("~/.nvm", "~/.gitconfig", f"{world.data}/tools"))
+    world.start()
+    with world.use("p") as c:
+        assert said(c, "~/.nvm/versions/node/v1/bin/node; cat ~/.gitconfig") == \
+            "node\n[user]\n\tname = somebody\n"
+        assert said(c, f"cat {world.data}/tools/x; ls -A ~; ls {world.data}") == \
+            "tool.gitconfig\n.nvm\ntools\n"
+        for change in ("touch ~/.nvm/x", "rm ~/.gitconfig", "echo >~/.gitconfig",
+                       "mv ~/.nvm ~/n", "chmod 777 ~/.nvm", "rm -r ~/.nvm/versions",
+                       f"rm {world.data}/tools/x"):
+            assert c.sh(change)["exit_code"] != 0, change
+        # Beside it the home is private and can be written to as ever.
+        said(c, "mkdir ~/.config && echo x >~/.config/x")
+    assert sorted(p.name for p in world.home.iterdir()) == [".gitconfig", ".nvm", "secret"]
+    assert (world.home / ".gitconfig").stat().st_size > 0
+
+
+def test_mounts_of_it_give_no_rights(world):
+    world.make("home/tools/x", "x")
+    world.profile("p", read_list("~/tools") + write_list("~/cache"))
+    world.make("home/cache/")
+    world.start()
+    with world.use("p") as c:
+        rows = said(c, "cat /proc/self/mountinfo").splitlines()
+    options = {row.split()[4]: row.split()[5].split(",") for row in rows}
+    for name, way in (("tools", "ro"), ("cache", "rw")):
+        assert {way, "nosuid", "nodev"} <= set(options[f"{world.home}/{name}"]), options
+
+
+def test_what_may_be_written_is_written_as_the_principal(world):
+    world.make("home/.cache/npm/")
+    world.make("home/notes", "old\n")
+    world.profile("p", write_list("~/.cache/npm", "~/notes", f"{world.data}"))
+    world.start()
+    with world.use("p") as c:
+        said(c, f"echo new >~/.cache/npm/x; echo more >>~/notes; echo d >{world.data}/d")
+        said(c, "mv ~/.cache/npm/x ~/.cache/npm/y")
+    there = world.home / ".cache/npm/y"
+    assert there.read_text() == "new\n" and there.stat().st_uid == (world.user or 0)
+    assert (world.home / "notes").read_text() == "old\nmore\n"
+    assert (world.data / "d").read_text() == "d\n"
+    assert [p.name for p in (world.home / ".cache").iterdir()] == ["npm"]
+
+
+def test_what_is_absent_or_a_link_is_left_out(world):
+    world.make("home/.ssh/key", "hidden")
+    world.make("data/real/x", "x")
+    (world.home / "link").symlink_to(world.home / ".ssh")
+    (world.data / "way").symlink_to(world.data / "real")
+    world.profile("p", read_list("~/none", "~/link", f"{world.data}/way/x",
+                                 f"{world.data}/real/x/below"))
+    world.start()
+    with world.use("p") as c:
+        for path in ("~/none", "~/link/key", f"{world.data}/way/x", f"{world.data}/real/x"):
+            assert c.sh(f"cat {path}")["exit_code"] != 0, path
+        # Made later, it is there for the next command.
+        world.make("home/none", "now")
+        assert said(c, "cat ~/none") == "now"
+
+
+def test_a_link_that_a_command_plants_shows_nothing(world):
+    world.make("home/.ssh/key", "hidden")
+    world.make("ws/tools/x", "x")
+    ws = world.base / "ws"
+    world.profile("p", read_list(f"{ws}/tools", f"{ws}/deep/tools"))
+    world.start()
+    with world.use("p") as c:
+        # Read-only, although in the workspace.
+        assert c.sh("echo >tools/y")["exit_code"] != 0
+        said(c, f"ln -s {world.home} deep; ln -s {world.home}/.ssh other")
+        for path in ("deep/.ssh/key", "other/key"):
+            assert c.sh(f"cat {path}")["exit_code"] != 0, path
+        (ws / "tools/x").unlink()
+        (ws / "tools").rmdir()
+        said(c, f"ln -s {world.home}/.ssh tools")
+        assert c.sh("cat tools/key")["exit_code"] != 0
+
+
+def test_a_directory_that_is_swapped_for_a_link_all_the_time_shows_nothing_else(world):
+    """Whatever the launcher comes upon, it is the directory or nothing."""
+    world.make("home/.ssh/key", "hidden")
+    world.make("data/tools/key", "mine")
+    world.profile("p", read_list(f"{world.data}/tools"))
+    world.start()
+    a, b = world.data / "tools", world.data / "swap"
+    b.symlink_to(world.home / ".ssh")
+    pid = os.fork()
+    if pid == 0:
+        libc = engines.ctypes.CDLL(None)
+        while True:  # RENAME_EXCHANGE
+            libc.renameat2(-100, os.fsencode(a), -100, os.fsencode(b), 2)
+    try:
+        with world.use("p") as c:
+            outs = {c.sh(f"cat {a}/key").out for _ in range(60)}
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    assert outs <= {b"mine", b""} and b"mine" in outs, outs
+
+
+def test_the_engines_own_directories_are_never_shown(world):
+    world.profile("state", read_list(f"{world.base}/state/boxes"))
+    world.profile("above", write_list(str(world.base)))
+    world.profile("run", read_list(f"{world.base}/run"))
+    world.start()
+    for name in ("state", "above", "run"):
+        with world.use(name) as c:
+            e = c.refused("process.run", {"argv": ["true"]})
+            assert e.code == "denied" and "filesystem." in str(e), e
+
+
+def test_a_socket_is_not_shown(world):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(world.home / "agent"))
+        world.profile("p", read_list("~/agent"))
+        world.start()
+        with world.use("p") as c:
+            assert refused_or_not_started(c, argv=["true"]) == "unsupported"
+
+
+def test_a_user_without_a_home_has_no_tilde(world):
+    world.make("data/x", "x")
+    world.profile("p", read_list("~/x", f"{world.data}/x"))
+    world.start(PROCTOR_TEST_HOME="/nonexistent")
+    with world.use("p") as c:
+        assert said(c, f"cat {world.data}/x; ls -A ~") == "x"
+
+
+def test_a_named_sandbox_shows_the_same(world):
+    world.make("home/.nvm/x", "x")
+    world.profile("p", read_list("~/.nvm"))
+    world.start()
+    with world.use("p") as c:
+        s = c.call("sandbox.create", {})
+        for _ in range(2):
+            assert said(c, "cat ~/.nvm/x; ! touch ~/.nvm/y 2>&-; touch ~/z",
+                        sandbox=s["id"]) == "x"
+        c.call("sandbox.destroy", {"id": s["id"]})
+
+
+def test_only_what_others_may_read_of_roots_home_is_read(world):
+    if world.user is not None:
+        pytest.skip("an ordinary user reads his own files")
+    world.make("home/.tool/open", "open")
+    world.make("home/.tool/closed", "hidden", 0o600)
+    world.profile("p", read_list("~/.tool"))
+    world.home.chmod(0o700)
+    world.start()
+    with world.use("p") as c:
+        assert said(c, "cat ~/.tool/open") == "open"
+        assert c.sh("cat ~/.tool/closed")["exit_code"] != 0
+
+
+def test_no_more_than_so_many(world):
+    for i in range(50):
+        world.make(f"home/d{i}/x", str(i))
+    world.profile("p", read_list(*(f"~/d{i}" for i in range(50))))
+    world.start()
+    with world.use("p") as c:
+        assert said(c, "cat ~/d*/x | wc -c").strip() == str(10 + 40 * 2)
+        assert said(c, "ls /proc/self/fd | wc -l").strip() == "4"
+
+
+def test_path_of_the_caller_is_shown(world):
+    """But what others could write to, and what is no absolute path."""
+    for name in ("good", "loose", "linked"):
+        world.make(f"data/{name}/{name}", f"#!/bin/sh\necho {name}\n", 0o755)
+    (world.data / "loose").chmod(0o777)
+    (world.data / "link").symlink_to(world.data / "linked")
+    world.profile("p", more="environment: {path: caller}\n")
+    path = f"/usr/bin:/bin:{world.data}/good/:{world.data}/loose:{world.data}/link::.:rel" \
+           f":/proc/1:{world.base}/run:{world.data}/none"
+    world.start()
+    with world.use("p", path=path) as c:
+        assert said(c, "good; echo $PATH") == f"good\n{path}\n"
+        for name in ("loose", "linked"):
+            assert c.sh(name)["exit_code"] == 127, name
+        assert c.sh(f"touch {world.data}/good/x")["exit_code"] != 0
+        assert c.sh(f"ls {world.base}/run")["exit_code"] != 0
