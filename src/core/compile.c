@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -390,6 +391,88 @@ static void add_mounts(const char *ws, const struct shown_list *shown,
 	}
 }
 
+/*
+ * base: the directory that can be written to and has the masked path in it. Within the
+ * private home or a read-only directory nothing is gained by holding those above it.
+ */
+static void add_mask(const char *base, size_t base_len, const char *below, bool hide,
+		     struct plan_builder *b)
+{
+	const struct step_mask step = { .hide = hide };
+	char dir[PATH_MAX] = "/";
+
+	if (base_len > 0)
+		(void)snprintf(dir, sizeof(dir), "%.*s", (int)base_len, base);
+	plan_add(b, STEP_MASK, &step, sizeof(step));
+	plan_add_text(b, dir);
+	plan_add_text(b, below);
+}
+
+/* An absolute path in the sandbox. */
+static void add_mask_at(const char *path, const char *ws, const struct shown_list *shown,
+			bool hide, struct plan_builder *b)
+{
+	size_t base = (size_t)(strrchr(path, '/') - path);
+
+	if (ws && path_within(path, ws) && path[strlen(ws)])
+		base = strlen(ws);
+	for (size_t i = 0; i < shown->n; i++) {
+		const char *dir = shown->v[i].target;
+
+		if (shown->v[i].write && path_within(path, dir) && path[strlen(dir)])
+			base = strlen(dir);
+	}
+	add_mask(path, base, path + base + 1, hide, b);
+}
+
+static int add_mask_list(const struct compile_args *a, const char *home,
+			 const struct shown_list *shown, bool hide,
+			 struct plan_builder *b, struct err *err)
+{
+	const char *const *list =
+		hide ? a->profile->mask_hide : a->profile->mask_read_only;
+	const char *ws = workspace_path(a);
+
+	for (size_t i = 0; list[i]; i++) {
+		CLEANUP(buf_fini) struct buf path = { 0 };
+
+		if (list[i][0] == '/')
+			buf_adds(&path, list[i]);
+		else if (list[i][0] == '~')
+			buf_addf(&path, "%s/%s", home, list[i] + 2);
+		else if (ws)
+			buf_addf(&path, "%s/%s", ws, list[i]);
+		else
+			continue;
+		if (!buf_ok(&path))
+			return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "masks");
+		if (path.len >= PATH_MAX)
+			return err_set(err, ERR_INVALID_INPUT, "workspace", 0,
+				       "the path of the mask \"%.120s\" is too long",
+				       list[i]);
+		add_mask_at(path.data, ws, shown, hide, b);
+	}
+	return 0;
+}
+
+/*
+ * What is mounted by now. A command that joins a sandbox makes them once more: of what
+ * has come since the holder was made, and of what somebody outside has renamed.
+ */
+static int add_masks(const struct compile_args *a, const char *home,
+		     const struct shown_list *shown, struct plan_builder *b,
+		     struct err *err)
+{
+	int r = add_mask_list(a, home, shown, false, b, err);
+
+	return r < 0 ? r : add_mask_list(a, home, shown, true, b, err);
+}
+
+static bool has_masks(const struct profile *p)
+{
+	return p->mask_read_only[0] || p->mask_hide[0];
+}
+
 static int prepare_sandbox(const struct compile_args *a, const char *home,
 			   const struct shown_list *shown, struct plan_builder *b,
 			   struct err *err)
@@ -426,11 +509,14 @@ static int prepare_sandbox(const struct compile_args *a, const char *home,
 	add_mounts(ws, shown, b);
 	plan_add(b, STEP_DEVPTS, NULL, 0);
 	plan_add(b, STEP_PROC, NULL, 0);
+	r = add_masks(a, home, shown, b, err);
 	plan_add(b, STEP_PIVOT, NULL, 0);
-	return 0;
+	return r;
 }
 
-static void prepare_join(const struct compile_args *a, struct plan_builder *b)
+static int prepare_join(const struct compile_args *a, const char *home,
+			const struct shown_list *shown, struct plan_builder *b,
+			struct err *err)
 {
 	const struct step_join join = { .flags = ALL_NAMESPACES &
 						 ~(uint32_t)CLONE_NEWPID };
@@ -440,6 +526,7 @@ static void prepare_join(const struct compile_args *a, struct plan_builder *b)
 	plan_add(b, STEP_NAMESPACES, &ns, sizeof(ns));
 	add_owner(a, b);
 	plan_add(b, STEP_PROC, NULL, 0);
+	return add_masks(a, home, shown, b, err);
 }
 
 static void prepare_host(struct plan_builder *b)
@@ -470,9 +557,9 @@ static int prepare_native(const struct compile_args *a, int abi, struct plan_bui
 	r = shown_collect(&shows, &shown, err);
 	if (r < 0)
 		return r;
-	*ret_as_found = a->mode != COMPILE_JOIN && shown.n > 0;
+	*ret_as_found = has_masks(a->profile) || (a->mode != COMPILE_JOIN && shown.n > 0);
 	if (a->mode == COMPILE_JOIN)
-		prepare_join(a, b);
+		r = prepare_join(a, home, &shown, b, err);
 	else
 		r = prepare_sandbox(a, home, &shown, b, err);
 	/* Who holds a sandbox runs nothing in it. */

@@ -3,6 +3,7 @@
 #include "profile-file.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 
 #define READ_MAX 64
 #define WRITE_MAX 16
+#define MASK_MAX 128
 #define ENV_MAX 256
 #define COMMANDS_MAX 256
 #define WORDS_MAX 32
@@ -33,6 +35,9 @@ struct content {
 	int backend;
 	struct {
 		struct field_strings read, write;
+		struct {
+			struct field_strings read_only, hide;
+		} mask;
 		uint64_t scratch_inodes;
 	} filesystem;
 	struct {
@@ -133,6 +138,24 @@ static const struct field_text place_text = {
 	.pattern = "^~?/[^/]+(/[^/]+)*$",
 };
 
+static bool is_mask(const char *text, size_t len)
+{
+	char full[1100];
+
+	if (*text == '/' || *text == '~')
+		return is_place(text, len);
+	return snprintf(full, sizeof(full), "/%s", text) < (int)sizeof(full) &&
+	       field_text_line.ok(text, len) && layout_is_plain(full);
+}
+
+static const struct field_text mask_text = {
+	.ok = is_mask,
+	.allowed = "each a path below the workspace such as .git/hooks, an absolute "
+		   "path, or "
+		   "~/ and a path, without . and .. and a slash at its end",
+	.pattern = "^(~?/)?[^/]+(/[^/]+)*$",
+};
+
 static bool is_pattern(const char *text, size_t len)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -175,6 +198,19 @@ static const char *const backends[] = { "native", "host", NULL };
 static const char *const networks[] = { "none", "host", NULL };
 static const char *const paths[] = { "system", "caller", NULL };
 
+#define MASK(name_, doc_)                                                                \
+	{                                                                                \
+		.name = #name_, .type = FIELD_STRINGS,                                   \
+		IN(filesystem.mask.name_, filesystem.mask), .max = MASK_MAX,             \
+		.max_item = 1024, .text = &mask_text, .doc = doc_                        \
+	}
+
+static const struct field mask_fields[] = {
+	MASK(read_only, "What cannot be written to although its directory can."),
+	MASK(hide, "What is empty for a command."),
+	FIELD_END,
+};
+
 static const struct field filesystem_fields[] = {
 	{ .name = "read",
 	  .type = FIELD_STRINGS,
@@ -190,6 +226,11 @@ static const struct field filesystem_fields[] = {
 	  .max_item = 1024,
 	  .text = &place_text,
 	  .doc = "Directories and files of the host that can be written as well." },
+	{ .name = "mask",
+	  .type = FIELD_OBJECT,
+	  IN(filesystem.mask, filesystem),
+	  .fields = mask_fields,
+	  .doc = "What is taken back from what can be written or read." },
 	{ .name = "scratch_inodes",
 	  .type = FIELD_UINT,
 	  IN(filesystem.scratch_inodes, filesystem),
@@ -349,6 +390,11 @@ static int check(const struct content *c, struct err *err)
 		return err_set(err, ERR_INVALID_INPUT, "filesystem.read", 0,
 			       "filesystem.read means nothing to the host backend, which "
 			       "shows all there is");
+	if (c->backend == BACKEND_HOST &&
+	    (c->filesystem.mask.read_only.n > 0 || c->filesystem.mask.hide.n > 0))
+		return err_set(err, ERR_INVALID_INPUT, "filesystem.mask", 0,
+			       "filesystem.mask means nothing to the host backend, which "
+			       "hides and protects nothing");
 	if (c->backend == BACKEND_HOST && c->filesystem.write.n > 0)
 		return err_set(
 			err, ERR_INVALID_INPUT, "filesystem.write", 0,
@@ -389,6 +435,8 @@ static void fill(struct content *c)
 		.network = (enum network)c->network.mode,
 		.read = list(&c->filesystem.read),
 		.write = list(&c->filesystem.write),
+		.mask_read_only = list(&c->filesystem.mask.read_only),
+		.mask_hide = list(&c->filesystem.mask.hide),
 		.top = c->top,
 		.env_pass = list(&c->environment.pass),
 		.env_set = list(&c->environment.set),

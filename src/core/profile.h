@@ -42,6 +42,8 @@ struct profile {
 	enum backend backend;
 	enum network network;
 	/* Lists have a NULL at the end. */
+	/* Taken back from what can be written: also paths below the workspace, "a/b". */
+	const char *const *mask_read_only, *const *mask_hide;
 	const char *const *read;     /* shown read-only: absolute, or "~/x" */
 	const char *const *write;    /* and to be written */
 	const char *const *top;	     /* those of read that are top-level directories */

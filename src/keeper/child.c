@@ -244,6 +244,7 @@ static int run_step(struct keeper *k, const struct plan_step *s, struct err *err
 	case STEP_SHOWN:
 	case STEP_DEVPTS:
 	case STEP_PROC:
+	case STEP_MASK:
 	case STEP_PIVOT:
 	case STEP_LANDLOCK_RULES:
 	case STEP_LANDLOCK_RULE:

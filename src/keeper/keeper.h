@@ -22,7 +22,8 @@
  *
  * Files: keeper.c loop and signals; life.c the states; sandbox.c the prepare
  * steps; start.c commit and the child; streams.c output; input.c stdin; ladder.c
- * ending; control.c messages; landlock.c; group.c; timers.c.
+ * ending; control.c messages; landlock.c; group.c; mask.c;
+ * timers.c.
  */
 
 #include <stdbool.h>
@@ -147,6 +148,9 @@ void life_announce(struct keeper *k); /* the result may be given */
 
 /* sandbox.c */
 int sandbox_prepare(struct keeper *k, struct err *err);
+
+/* mask.c: a prepare step. -errno */
+int mask_path(struct keeper *k, const struct plan_step *s);
 
 /* landlock.c: two prepare steps, the child's, and the end of it. -errno */
 int landlock_begin(struct keeper *k, const struct plan_step *s);

@@ -276,6 +276,7 @@ static int (*const steps[STEP_MAX_])(struct keeper *k, const struct plan_step *s
 	[STEP_SHOWN] = shown,
 	[STEP_DEVPTS] = devpts,
 	[STEP_PROC] = proc,
+	[STEP_MASK] = mask_path,
 	[STEP_PIVOT] = pivot,
 	[STEP_LANDLOCK_RULES] = landlock_begin,
 	[STEP_LANDLOCK_RULE] = landlock_rule,

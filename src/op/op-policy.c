@@ -75,14 +75,20 @@ json_t *policy_ceiling(const struct session *s)
 
 static json_t *profile_json(const struct profile *p)
 {
-	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "name",
-		p->name, "doc", p->doc, "origin", p->origin, "backend",
-		backend_name(p->backend), "network", network_name(p->network), "read",
-		strings(p->read), "write", strings(p->write), "env_pass",
+	json_t *o = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", p->name,
+		"doc", p->doc, "origin", p->origin, "backend", backend_name(p->backend),
+		"network", network_name(p->network), "read", strings(p->read), "env_pass",
 		strings(p->env_pass), "limits", policy_limits(&p->limits), "timeout_ms",
 		p->timeout_ms ? json_integer((json_int_t)p->timeout_ms) : json_null(),
 		"text", p->text);
+
+	(void)json_object_set_new(o, "write", strings(p->write));
+	(void)json_object_set_new(o, "mask",
+				  json_pack("{s:o, s:o}", "read_only",
+					    strings(p->mask_read_only), "hide",
+					    strings(p->mask_hide)));
+	return o;
 }
 
 int op_policy_show(struct call *c, struct err *err)
@@ -155,6 +161,7 @@ static void step_words(const struct plan_step *s, struct buf *b)
 		break;
 	case STEP_WORKSPACE:
 	case STEP_BIND:
+	case STEP_MASK:
 	case STEP_CWD:
 		words(b, s, 2);
 		break;

@@ -33,6 +33,7 @@ static const struct plan_step_info infos[STEP_MAX_] = {
 	[STEP_SHOWN]        = { "shown",        PLAN_PREPARE, PLAN_KEEPER,   sizeof(struct step_u32) },
 	[STEP_DEVPTS]       = { "devpts",       PLAN_PREPARE, PLAN_KEEPER,   0 },
 	[STEP_PROC]         = { "proc",         PLAN_PREPARE, PLAN_KEEPER,   0 },
+	[STEP_MASK]         = { "mask",         PLAN_PREPARE, PLAN_KEEPER,   sizeof(struct step_mask) },
 	[STEP_PIVOT]        = { "pivot",        PLAN_PREPARE, PLAN_KEEPER,   0 },
 	[STEP_LANDLOCK_RULES] = { "landlock_rules", PLAN_PREPARE, PLAN_KEEPER, sizeof(struct step_u32) },
 	[STEP_LANDLOCK_RULE] = { "landlock_rule", PLAN_PREPARE, PLAN_KEEPER,  sizeof(struct step_u32) },

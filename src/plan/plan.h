@@ -57,6 +57,7 @@ enum plan_step_type {
 	STEP_SHOWN,    /* struct step_u32: the nth STEP_SHOW; + string: target */
 	STEP_DEVPTS,   /* no payload */
 	STEP_PROC,     /* no payload: a fresh /proc, the dangerous parts read-only */
+	STEP_MASK,     /* struct step_mask + 2 strings: directory, path below it */
 	STEP_PIVOT,    /* no payload */
 	STEP_LANDLOCK_RULES, /* struct step_u32: ABI; a ruleset that grants nothing */
 	STEP_LANDLOCK_RULE,  /* struct step_u32: enum landlock_kind; + string: path */
@@ -149,6 +150,15 @@ struct step_dir {
 };
 struct step_bind {
 	uint32_t noexec;
+	uint32_t pad;
+};
+/*
+ * Every directory on the way below the first one becomes a mount too, so that none can be
+ * renamed with the mask in it. What is not there, and a link, is left alone; of a file on
+ * the way that file is masked.
+ */
+struct step_mask {
+	uint32_t hide; /* empty; else read-only */
 	uint32_t pad;
 };
 struct step_mount {

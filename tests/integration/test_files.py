@@ -276,3 +276,156 @@ def test_path_of_the_caller_is_shown(world):
             assert c.sh(name)["exit_code"] == 127, name
         assert c.sh(f"touch {world.data}/good/x")["exit_code"] != 0
         assert c.sh(f"ls {world.base}/run")["exit_code"] != 0
+
+
+# Masks
+
+
+GIT = "git -c user.name=t -c user.email=t@e "
+CHANGES = ("echo x >>{0}", "echo x >{0}", "rm -f {0}", "mv {0} {0}.old", "ln {0} hard",
+           "touch new && mv new {0}", "chmod 777 {0}", "truncate -s 0 {0}")
+
+
+def mask(**lists):
+    return "  mask:\n" + "".join(
+        f"    {k}: [" + ", ".join(f'"{m}"' for m in v) + "]\n" for k, v in lists.items())
+
+
+def tree(path):
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*"))
+
+
+@pytest.fixture
+def repository(world):
+    for name in ("hooks/post-commit.sample", "config", "HEAD"):
+        world.make(f"ws/.git/{name}", f"{name}\n")
+    world.make("ws/.vscode/tasks.json", "{}\n")
+    world.make("ws/.env", "SECRET=1\n")
+    world.make("ws/keys/key", "hidden\n")
+    world.profile("p", mask(read_only=[".git/hooks", ".git/config", ".vscode", "absent/x",
+                                       ".envrc"], hide=[".env", "keys"]))
+    world.start()
+    return world.base / "ws"
+
+
+def test_a_masked_file_cannot_be_changed_in_any_way(world, repository):
+    before = tree(repository)
+    with world.use("p") as c:
+        for change in CHANGES:
+            assert c.sh(change.format(".git/config"))["exit_code"] != 0, change
+            said(c, "rm -f new hard")
+        assert said(c, "cat .git/config; echo x >>.git/HEAD; cat .git/HEAD") == \
+            "config\nHEAD\nx\n"
+    assert tree(repository) == before
+    assert (repository / ".git/config").read_text() == "config\n"
+
+
+def test_nothing_is_made_in_a_masked_directory(world, repository):
+    before = tree(repository)
+    with world.use("p") as c:
+        for change in ("touch .git/hooks/pre-commit", "rmdir .git/hooks", "rm -rf .git/hooks",
+                       "mv .git/hooks .git/h", "ln -s .git/hooks h && touch h/pre-commit",
+                       "echo x >>.git/hooks/post-commit.sample",
+                       "ln .git/hooks/post-commit.sample l",
+                       "echo >.vscode/tasks.json", "mv .vscode v", "mkdir n && mv n .vscode"):
+            assert c.sh(change)["exit_code"] != 0, change
+            said(c, "rm -rf h n")
+    assert tree(repository) == before
+
+
+def test_a_parent_of_a_mask_cannot_be_renamed(world, repository):
+    """Else a .git of the command's own could take its place."""
+    with world.use("p") as c:
+        assert b"busy" in c.sh("mv .git old").err
+        assert c.sh("cp -r .git new && mv -T --exchange new .git")["exit_code"] != 0
+        assert c.sh("rm -rf new .git; ls -d .git/hooks .git/config").out == \
+            b".git/config\n.git/hooks\n"
+
+
+def test_what_is_hidden_is_empty(world, repository):
+    with world.use("p") as c:
+        assert said(c, "cat .env; ls -A keys; ls -A | grep -c -e '^.env$' -e '^keys$'") == \
+            "2\n"
+        for change in ("rm .env", "mv .env e", "touch keys/x", "rm -r keys", "mv keys k"):
+            assert c.sh(change)["exit_code"] != 0, change
+        said(c, "echo x >.env || true")
+    assert (repository / ".env").read_text() == "SECRET=1\n"
+    assert tree(repository / "keys") == ["key"]
+
+
+def test_masks_leave_nothing_behind_whatever_ends_the_command(world, repository):
+    before = tree(repository)
+    with world.use("p") as c:
+        said(c, "true")
+        s = c.start("sleep", "60")
+        os.kill(next(p.ppid for p in engines.descendants() if p.comm == "sleep"), 9)
+        c.wait(s["id"])
+    assert tree(repository) == before
+
+
+def test_two_commands_at_once_have_their_masks(world, repository):
+    with world.use("p") as c:
+        first = c.start("sh", "-c", "read x; ! touch .git/hooks/a 2>&-; ! mv .git g 2>&-",
+                        stdin={"open": True})
+        for _ in range(3):
+            assert c.sh("mv .git/config c")["exit_code"] != 0
+            assert c.sh("touch .git/hooks/a")["exit_code"] != 0
+        c.call("process.write", {"id": first["id"], "data": "\n"})
+        assert c.wait(first["id"])["exit_code"] == 0
+    assert not (repository / ".git/hooks/a").exists()
+
+
+def test_a_mask_is_made_anew_for_each_command(world, repository):
+    """One that a rename outside has taken away, and one of what has come since."""
+    with world.use("p") as c:
+        s = c.call("sandbox.create", {})
+        for sandbox in ({}, {"sandbox": s["id"]}):
+            assert c.sh("echo >.git/config", **sandbox)["exit_code"] != 0
+            world.make("ws/config.new", "config\n").rename(repository / ".git/config")
+            world.make("ws/.envrc", "mine\n")
+            assert c.sh("echo >.git/config", **sandbox)["exit_code"] != 0
+            assert c.sh("echo >.envrc", **sandbox)["exit_code"] != 0
+            (repository / ".envrc").unlink()
+        c.call("sandbox.destroy", {"id": s["id"]})
+    assert (repository / ".git/config").read_text() == "config\n"
+
+
+def test_a_file_on_the_way_to_a_mask_is_masked(world):
+    """As .git is in a worktree and in a submodule."""
+    world.make("ws/.git", "gitdir: /elsewhere\n")
+    world.profile("p", mask(read_only=[".git/hooks", ".git/config"]))
+    world.start()
+    with world.use("p") as c:
+        for change in CHANGES:
+            assert c.sh(change.format(".git"))["exit_code"] != 0, change
+            said(c, "rm -f new hard")
+    assert (world.base / "ws/.git").read_text() == "gitdir: /elsewhere\n"
+
+
+def test_masks_hold_in_home_and_in_what_may_be_written(world):
+    world.make("home/.tool/config", "old\n")
+    world.make("home/.tool/token", "hidden\n")
+    world.make("data/x/y", "old\n")
+    world.profile("p", read_list("~/.tool") + write_list(str(world.data)) +
+                  mask(read_only=[f"{world.data}/x/y"], hide=["~/.tool/token"]))
+    world.start()
+    with world.use("p") as c:
+        assert said(c, "cat ~/.tool/config ~/.tool/token") == "old\n"
+        for change in (f"echo >{world.data}/x/y", f"mv {world.data}/x {world.data}/z"):
+            assert c.sh(change)["exit_code"] != 0, change
+        said(c, f"touch {world.data}/x/z")
+
+
+def test_git_commits_under_the_masks(world):
+    world.profile("p", mask(read_only=[".git/hooks", ".git/config"]))
+    world.profile("open")
+    world.start()
+    with world.use("open") as c:
+        said(c, "git init -q . && echo a >a && git add a")
+    with world.use("p") as c:
+        said(c, GIT + "commit -qm one && git checkout -qb two && echo b >>a && "
+             + GIT + "commit -qam two && git stash list && git gc -q")
+        assert said(c, "git log --format=%s; git status --short") == "two\none\n"
+        assert c.sh("git config core.hooksPath h")["exit_code"] != 0
+        assert c.sh("git config core.fsmonitor ./x")["exit_code"] != 0
+    assert not list((world.base / "ws/.git").glob("*.lock"))

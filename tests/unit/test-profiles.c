@@ -90,6 +90,13 @@ static void test_errors_name_file_line_and_column(void **state)
 		{ HEAD "filesystem: {read: [/sys/fs/cgroup]}\n",
 		  "test.yaml:4:14: ", "/sys" },
 		{ HEAD "filesystem: {write: [/dev/mem]}\n", "test.yaml:4:14: ", "/dev" },
+		{ HEAD "filesystem: {mask: {hide: [a/../b]}}\n",
+		  "test.yaml:4:21: ", "below the workspace" },
+		{ HEAD "filesystem: {mask: {read_only: [/]}}\n",
+		  "test.yaml:4:21: ", "below the workspace" },
+		{ "doc: x\nbackend: host\nnetwork: {mode: host}\n"
+		  "filesystem: {mask: {hide: [x]}}\n",
+		  "test.yaml: ", "filesystem.mask" },
 		{ "doc: x\nbackend: host\nnetwork: {mode: host}\n"
 		  "filesystem: {write: [/x]}\n",
 		  "test.yaml: ", "filesystem.write" },
