@@ -536,11 +536,9 @@ static void prepare_host(struct plan_builder *b)
 	plan_add(b, STEP_NAMESPACES, &none, sizeof(none));
 }
 
-static int prepare_native(const struct compile_args *a, int abi, struct plan_builder *b,
-			  bool *ret_as_found, struct err *err)
+static int collect_shown(const struct compile_args *a, const char *home,
+			 struct shown_list *ret, struct err *err)
 {
-	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
-	CLEANUP(shown_fini) struct shown_list shown = { 0 };
 	const struct shown_args shows = {
 		.profile = a->profile,
 		.who = a->who,
@@ -550,11 +548,29 @@ static int prepare_native(const struct compile_args *a, int abi, struct plan_bui
 		.private_dirs = a->private_dirs,
 		.n_private_dirs = ARRAY_SIZE(a->private_dirs),
 	};
+
+	return shown_collect(&shows, ret, err);
+}
+
+int compile_shown(const struct compile_args *a, struct shown_list *ret, struct err *err)
+{
+	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
+
+	if (!home)
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
+	return native(a) ? collect_shown(a, home, ret, err) : 0;
+}
+
+static int prepare_native(const struct compile_args *a, int abi, struct plan_builder *b,
+			  bool *ret_as_found, struct err *err)
+{
+	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
+	CLEANUP(shown_fini) struct shown_list shown = { 0 };
 	int r;
 
 	if (!home)
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
-	r = shown_collect(&shows, &shown, err);
+	r = collect_shown(a, home, &shown, err);
 	if (r < 0)
 		return r;
 	*ret_as_found = has_masks(a->profile) || (a->mode != COMPILE_JOIN && shown.n > 0);

@@ -34,6 +34,7 @@
 #include "limits.h"
 #include "principal.h"
 #include "profile.h"
+#include "shown.h"
 #include "spec.h"
 
 /* Whom a command of root runs as: no account of the host has this number. */
@@ -115,6 +116,12 @@ int compile(const struct compile_args *a, struct compiled *ret, struct err *err)
 /* Each alone. *ret must be zero, or hold what the other one made. */
 int compile_prepare(const struct compile_args *a, struct compiled *ret, struct err *err);
 int compile_commit(const struct compile_args *a, struct compiled *ret, struct err *err);
+
+/*
+ * What such a sandbox has of the host beside system directories and workspace, as far as
+ * it exists and is the principal's to see. Nothing for the host backend.
+ */
+int compile_shown(const struct compile_args *a, struct shown_list *ret, struct err *err);
 
 void compiled_fini(struct compiled *c); /* and zeroed again */
 

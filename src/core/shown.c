@@ -3,11 +3,17 @@
 #include "shown.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "../base/buf.h"
+#include "../base/cleanup.h"
 #include "layout.h"
 
 bool path_within(const char *path, const char *dir)
@@ -20,6 +26,22 @@ bool path_within(const char *path, const char *dir)
 bool path_overlap(const char *a, const char *b)
 {
 	return path_within(a, b) || path_within(b, a);
+}
+
+bool shown_is_there(const struct shown *s, uid_t uid)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS,
+	};
+	CLEANUP(close)
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, s->source, &how, sizeof(how));
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	return !s->trusted || (S_ISDIR(st.st_mode) && !(st.st_mode & 022) &&
+			       (st.st_uid == 0 || st.st_uid == uid));
 }
 
 void shown_fini(struct shown_list *l)

@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "../base/err.h"
 #include "principal.h"
@@ -52,6 +53,8 @@ struct shown_args {
 
 /* ERR_DENIED for a profile that would show proctor's own directories. */
 int shown_collect(const struct shown_args *a, struct shown_list *ret, struct err *err);
+/* Whether it is there now, and trusted if it has to be; as the engine sees it. */
+bool shown_is_there(const struct shown *s, uid_t uid);
 void shown_fini(struct shown_list *l);
 
 static inline void shown_fini_p(struct shown_list *l)

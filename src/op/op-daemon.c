@@ -12,6 +12,9 @@
 
 #include "../base/cleanup.h"
 #include "../base/clock.h"
+#include "../core/compile.h"
+#include "../core/layout.h"
+#include "../core/shown.h"
 #include "../wire/json.h"
 #include "digests.h"
 #include "handlers.h"
@@ -103,18 +106,37 @@ int op_daemon_status(struct call *c, struct err *err)
 
 /* --- doctor --- */
 
-static bool is_shown(const struct profile *p, const char *dir)
+static bool is_shown(const struct call *c, const struct profile *p,
+		     const struct shown_list *shown, const char *dir)
 {
-	if (p->backend == BACKEND_HOST)
-		return true;
-	for (size_t i = 0; p->read[i]; i++) {
-		size_t len = strlen(p->read[i]);
+	const char *ws = c->session->ceiling.workspace.path;
 
-		if (strncmp(dir, p->read[i], len) == 0 &&
-		    (dir[len] == '\0' || dir[len] == '/'))
+	if (p->backend == BACKEND_HOST || layout_is_system(p, dir))
+		return true;
+	if (ws && path_within(dir, ws))
+		return true;
+	for (size_t i = 0; i < shown->n; i++)
+		if (path_within(dir, shown->v[i].target) &&
+		    shown_is_there(&shown->v[i], c->session->who->uid))
 			return true;
-	}
 	return false;
+}
+
+/* Of a profile that would not let a command run: as if it showed nothing more. */
+static void find_shown(const struct call *c, const struct profile *p,
+		       struct shown_list *ret)
+{
+	const struct compile_args a = {
+		.who = c->session->who,
+		.profile = p,
+		.workspace = &c->session->ceiling.workspace,
+		.engine_uid = c->world->uid,
+		.private_dirs = { c->world->state_dir, c->world->runtime_dir },
+		.path = p->path_from_caller ? c->session->path : NULL,
+	};
+	struct err ignored;
+
+	(void)compile_shown(&a, ret, &ignored);
 }
 
 static void add_programs(const char *dir, json_t *list)
@@ -165,8 +187,10 @@ static json_t *hidden_programs(const struct call *c, const struct profile *p)
 {
 	json_t *list = json_array();
 	const char *at = c->session->path ? c->session->path : "";
+	CLEANUP(shown_fini) struct shown_list shown = { 0 };
 	struct seen seen = { .n = 0 };
 
+	find_shown(c, p, &shown);
 	for (size_t i = 0; *at && i < PATH_DIRS_MAX; i++) {
 		size_t len = strcspn(at, ":");
 		char dir[4096];
@@ -174,7 +198,7 @@ static json_t *hidden_programs(const struct call *c, const struct profile *p)
 		if (len > 0 && len < sizeof(dir) && *at == '/') {
 			memcpy(dir, at, len);
 			dir[len] = '\0';
-			if (is_new_dir(&seen, dir) && !is_shown(p, dir))
+			if (is_new_dir(&seen, dir) && !is_shown(c, p, &shown, dir))
 				add_programs(dir, list);
 		}
 		at += len + (at[len] == ':');

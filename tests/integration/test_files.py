@@ -429,3 +429,60 @@ def test_git_commits_under_the_masks(world):
         assert c.sh("git config core.hooksPath h")["exit_code"] != 0
         assert c.sh("git config core.fsmonitor ./x")["exit_code"] != 0
     assert not list((world.base / "ws/.git").glob("*.lock"))
+
+
+# The profile `coding`
+
+
+@pytest.fixture
+def person(world):
+    """Somebody with nvm, rustup, pipx and a few secrets."""
+    for path, word in ((".nvm/versions/node/v1/bin/node", "node"), (".cargo/bin/cargo", "cargo"),
+                       (".rustup/toolchains/stable/bin/rustc", "rustc"),
+                       (".local/bin/tool", "tool"), ("odd/bin/odd", "odd")):
+        world.make(f"home/{path}", f"#!/bin/sh\necho {word}\n", 0o755)
+    world.make("home/.gitconfig", "[user]\n\tname = Some Body\n\temail = some@example.org\n")
+    for path in (".ssh/id", ".cargo/credentials.toml", ".aws/credentials", ".bash_history"):
+        world.make(f"home/{path}", "hidden\n")
+    world.start()
+    return ":".join([f"{world.home}/.nvm/versions/node/v1/bin", f"{world.home}/.cargo/bin",
+                     f"{world.home}/.local/bin", f"{world.home}/odd/bin", "/usr/bin", "/bin"])
+
+
+def test_an_agent_finds_its_tools_and_no_secret(world, person):
+    with world.use("coding", path=person) as c:
+        assert said(c, "node; cargo; tool; odd; ~/.rustup/toolchains/stable/bin/rustc") == \
+            "node\ncargo\ntool\nodd\nrustc\n"
+        assert said(c, "find ~ | grep -c -e ssh -e credentials -e aws -e history || true") == \
+            "0\n"
+        # Caches beside what is read-only.
+        said(c, "mkdir -p ~/.cargo/registry ~/.cache/pip ~/.npm ~/go/pkg ~/.local/share/x && "
+                "touch ~/.cargo/registry/x ~/.bash_history")
+        assert c.sh("touch ~/.cargo/bin/x || touch ~/.nvm/x || touch ~/odd/bin/x")[
+            "exit_code"] != 0
+    assert not (world.home / ".cargo/registry").exists()
+
+
+def test_an_agent_commits_as_the_person(world, person):
+    with world.use("coding", path=person) as c:
+        said(c, "git init -q . && echo a >a && git add a && git commit -qm one")
+        assert said(c, "git log --format='%an <%ae>'") == "Some Body <some@example.org>\n"
+        assert c.sh("touch .git/hooks/post-commit")["exit_code"] != 0
+        assert c.sh("git config core.hooksPath h")["exit_code"] != 0
+        said(c, "echo b >a; git commit -qam two; git clone -q . clone; cd clone; git log -1")
+
+
+def test_doctor_tells_what_coding_hides(world, person):
+    world.make("data/loose/wild", "#!/bin/sh\n", 0o755)
+    (world.data / "loose").chmod(0o777)
+    world.make("home/kept/kept", "#!/bin/sh\n", 0o755)
+    (world.home / "link").symlink_to(world.home / "kept")
+    path = f"{person}:{world.data}/loose:{world.home}/link"
+    with world.use("coding", path=path) as c:
+        hidden = c.call("daemon.doctor", {})["hidden_programs"]
+        assert hidden == [f"{world.data}/loose/wild", f"{world.home}/link/kept"]
+        for program in hidden:
+            assert c.sh(program)["exit_code"] == 127
+    with world.use("default", path=path) as c:
+        hidden = c.call("daemon.doctor", {})["hidden_programs"]
+        assert f"{world.home}/.cargo/bin/cargo" in hidden and len(hidden) == 6

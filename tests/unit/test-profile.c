@@ -27,6 +27,7 @@ static void test_shipped_profiles_are_found_by_name(void **state)
 	assert_int_equal(h->backend, BACKEND_HOST);
 	assert_ptr_equal(profile_at(profile_index(h)), h);
 	assert_non_null(profile_find("strict"));
+	assert_non_null(profile_find("coding"));
 	assert_null(profile_find("Default"));
 	assert_null(profile_find(""));
 	assert_null(profile_at(PROFILES_MAX));
