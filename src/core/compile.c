@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +17,10 @@
 #include "../sys/landlock.h"
 #include "environment.h"
 #include "layout.h"
+#include "masks.h"
 #include "seccomp.h"
 #include "shown.h"
+#include "worktree.h"
 
 #define ALL_NAMESPACES                                                                   \
 	((uint32_t)CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |           \
@@ -370,10 +371,11 @@ static void add_show(const struct compile_args *a, const struct shown *s,
 }
 
 /* The workspace among the others: what lies in another comes after it. */
-static void add_mounts(const char *ws, const struct shown_list *shown,
-		       struct plan_builder *b)
+static void add_mounts(const struct masks_args *m, struct plan_builder *b)
 {
 	const struct step_mount mount = { { 0 } };
+	const struct shown_list *shown = m->shown;
+	const char *ws = m->workspace;
 	bool mounted = !ws;
 
 	for (size_t i = 0; i <= shown->n; i++) {
@@ -388,95 +390,18 @@ static void add_mounts(const char *ws, const struct shown_list *shown,
 			break;
 		plan_add(b, STEP_SHOWN, &nth, sizeof(nth));
 		plan_add_text(b, shown->v[i].target);
+		/* Before the workspace's own is mounted in there, which is not masked. */
+		if (m->worktree->common &&
+		    strcmp(shown->v[i].target, m->worktree->common) == 0)
+			masks_add_worktrees(m, b);
 	}
 }
 
-/*
- * base: the directory that can be written to and has the masked path in it. Within the
- * private home or a read-only directory nothing is gained by holding those above it.
- */
-static void add_mask(const char *base, size_t base_len, const char *below, bool hide,
-		     struct plan_builder *b)
+static int prepare_sandbox(const struct compile_args *a, const struct masks_args *m,
+			   struct plan_builder *b, struct err *err)
 {
-	const struct step_mask step = { .hide = hide };
-	char dir[PATH_MAX] = "/";
-
-	if (base_len > 0)
-		(void)snprintf(dir, sizeof(dir), "%.*s", (int)base_len, base);
-	plan_add(b, STEP_MASK, &step, sizeof(step));
-	plan_add_text(b, dir);
-	plan_add_text(b, below);
-}
-
-/* An absolute path in the sandbox. */
-static void add_mask_at(const char *path, const char *ws, const struct shown_list *shown,
-			bool hide, struct plan_builder *b)
-{
-	size_t base = (size_t)(strrchr(path, '/') - path);
-
-	if (ws && path_within(path, ws) && path[strlen(ws)])
-		base = strlen(ws);
-	for (size_t i = 0; i < shown->n; i++) {
-		const char *dir = shown->v[i].target;
-
-		if (shown->v[i].write && path_within(path, dir) && path[strlen(dir)])
-			base = strlen(dir);
-	}
-	add_mask(path, base, path + base + 1, hide, b);
-}
-
-static int add_mask_list(const struct compile_args *a, const char *home,
-			 const struct shown_list *shown, bool hide,
-			 struct plan_builder *b, struct err *err)
-{
-	const char *const *list =
-		hide ? a->profile->mask_hide : a->profile->mask_read_only;
-	const char *ws = workspace_path(a);
-
-	for (size_t i = 0; list[i]; i++) {
-		CLEANUP(buf_fini) struct buf path = { 0 };
-
-		if (list[i][0] == '/')
-			buf_adds(&path, list[i]);
-		else if (list[i][0] == '~')
-			buf_addf(&path, "%s/%s", home, list[i] + 2);
-		else if (ws)
-			buf_addf(&path, "%s/%s", ws, list[i]);
-		else
-			continue;
-		if (!buf_ok(&path))
-			return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "masks");
-		if (path.len >= PATH_MAX)
-			return err_set(err, ERR_INVALID_INPUT, "workspace", 0,
-				       "the path of the mask \"%.120s\" is too long",
-				       list[i]);
-		add_mask_at(path.data, ws, shown, hide, b);
-	}
-	return 0;
-}
-
-/*
- * What is mounted by now. A command that joins a sandbox makes them once more: of what
- * has come since the holder was made, and of what somebody outside has renamed.
- */
-static int add_masks(const struct compile_args *a, const char *home,
-		     const struct shown_list *shown, struct plan_builder *b,
-		     struct err *err)
-{
-	int r = add_mask_list(a, home, shown, false, b, err);
-
-	return r < 0 ? r : add_mask_list(a, home, shown, true, b, err);
-}
-
-static bool has_masks(const struct profile *p)
-{
-	return p->mask_read_only[0] || p->mask_hide[0];
-}
-
-static int prepare_sandbox(const struct compile_args *a, const char *home,
-			   const struct shown_list *shown, struct plan_builder *b,
-			   struct err *err)
-{
+	const struct shown_list *shown = m->shown;
+	const char *home = m->home;
 	CLEANUP(layout_fini) struct layout l = { 0 };
 	CLEANUP(buf_fini) struct buf passwd = { 0 };
 	const struct step_namespaces ns = { .flags = ALL_NAMESPACES };
@@ -506,17 +431,16 @@ static int prepare_sandbox(const struct compile_args *a, const char *home,
 	plan_add(b, STEP_LOOPBACK, NULL, 0);
 	plan_add(b, STEP_ATTACH, NULL, 0);
 	layout_add_scratch(&l, b);
-	add_mounts(ws, shown, b);
+	add_mounts(m, b);
 	plan_add(b, STEP_DEVPTS, NULL, 0);
 	plan_add(b, STEP_PROC, NULL, 0);
-	r = add_masks(a, home, shown, b, err);
+	r = masks_add(m, b, err);
 	plan_add(b, STEP_PIVOT, NULL, 0);
 	return r;
 }
 
-static int prepare_join(const struct compile_args *a, const char *home,
-			const struct shown_list *shown, struct plan_builder *b,
-			struct err *err)
+static int prepare_join(const struct compile_args *a, const struct masks_args *m,
+			struct plan_builder *b, struct err *err)
 {
 	const struct step_join join = { .flags = ALL_NAMESPACES &
 						 ~(uint32_t)CLONE_NEWPID };
@@ -526,7 +450,7 @@ static int prepare_join(const struct compile_args *a, const char *home,
 	plan_add(b, STEP_NAMESPACES, &ns, sizeof(ns));
 	add_owner(a, b);
 	plan_add(b, STEP_PROC, NULL, 0);
-	return add_masks(a, home, shown, b, err);
+	return masks_add(m, b, err);
 }
 
 static void prepare_host(struct plan_builder *b)
@@ -537,28 +461,35 @@ static void prepare_host(struct plan_builder *b)
 }
 
 static int collect_shown(const struct compile_args *a, const char *home,
-			 struct shown_list *ret, struct err *err)
+			 struct worktree *w, struct shown_list *ret, struct err *err)
 {
 	const struct shown_args shows = {
 		.profile = a->profile,
 		.who = a->who,
 		.home = home,
 		.workspace = workspace_path(a),
+		.worktree = w,
 		.path = a->path,
 		.private_dirs = a->private_dirs,
 		.n_private_dirs = ARRAY_SIZE(a->private_dirs),
 	};
 
+	/* Root's commands have the files of the workspace's owner as their own. */
+	if (a->profile->worktree && workspace_path(a) &&
+	    worktree_find(workspace_path(a), is_root(a) ? a->workspace->uid : a->who->uid,
+			  w) < 0)
+		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "worktree");
 	return shown_collect(&shows, ret, err);
 }
 
 int compile_shown(const struct compile_args *a, struct shown_list *ret, struct err *err)
 {
+	CLEANUP(worktree_fini) struct worktree w = { NULL, NULL };
 	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
 
 	if (!home)
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
-	return native(a) ? collect_shown(a, home, ret, err) : 0;
+	return native(a) ? collect_shown(a, home, &w, ret, err) : 0;
 }
 
 static int prepare_native(const struct compile_args *a, int abi, struct plan_builder *b,
@@ -566,18 +497,20 @@ static int prepare_native(const struct compile_args *a, int abi, struct plan_bui
 {
 	CLEANUP(free) char *home = layout_home(a->profile, a->who, inner_name(a));
 	CLEANUP(shown_fini) struct shown_list shown = { 0 };
+	CLEANUP(worktree_fini) struct worktree w = { NULL, NULL };
+	const struct masks_args m = { a->profile, home, workspace_path(a), &shown, &w };
 	int r;
 
 	if (!home)
 		return err_set(err, ERR_UNAVAILABLE, "plan", ENOMEM, "home");
-	r = collect_shown(a, home, &shown, err);
+	r = collect_shown(a, home, &w, &shown, err);
 	if (r < 0)
 		return r;
-	*ret_as_found = has_masks(a->profile) || (a->mode != COMPILE_JOIN && shown.n > 0);
+	*ret_as_found = masks_any(a->profile) || (a->mode != COMPILE_JOIN && shown.n > 0);
 	if (a->mode == COMPILE_JOIN)
-		r = prepare_join(a, home, &shown, b, err);
+		r = prepare_join(a, &m, b, err);
 	else
-		r = prepare_sandbox(a, home, &shown, b, err);
+		r = prepare_sandbox(a, &m, b, err);
 	/* Who holds a sandbox runs nothing in it. */
 	if (r == 0 && a->mode != COMPILE_HOLDER)
 		add_landlock_rules(a, home, &shown, abi, b);

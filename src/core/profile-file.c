@@ -38,6 +38,7 @@ struct content {
 		struct {
 			struct field_strings read_only, hide;
 		} mask;
+		bool worktree;
 		uint64_t scratch_inodes;
 	} filesystem;
 	struct {
@@ -231,6 +232,11 @@ static const struct field filesystem_fields[] = {
 	  IN(filesystem.mask, filesystem),
 	  .fields = mask_fields,
 	  .doc = "What is taken back from what can be written or read." },
+	{ .name = "worktree",
+	  .type = FIELD_BOOL,
+	  IN(filesystem.worktree, filesystem),
+	  .doc = "The repository of a workspace that is a git worktree can be written "
+		 "to." },
 	{ .name = "scratch_inodes",
 	  .type = FIELD_UINT,
 	  IN(filesystem.scratch_inodes, filesystem),
@@ -445,6 +451,7 @@ static void fill(struct content *c)
 		.deny = prefixes(&c->commands.deny),
 		.cgroup_optional = c->optional.n > 0,
 		.timeout_ms = c->timeout_ms,
+		.worktree = c->filesystem.worktree,
 		.scratch_inodes = c->filesystem.scratch_inodes,
 	};
 	for (int i = 0; i < LIMIT_MAX_; i++)

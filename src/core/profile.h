@@ -49,7 +49,8 @@ struct profile {
 	const char *const *top;	     /* those of read that are top-level directories */
 	const char *const *env_pass; /* taken from the caller; "LC_*" is a prefix */
 	const char *const *env_set;  /* "NAME=value" */
-	bool path_from_caller;	     /* his PATH in place of the default one */
+	bool worktree; /* of a workspace that is one, the repository is shown as well */
+	bool path_from_caller;			/* his PATH in place of the default one */
 	const struct argv_prefix *allow, *deny; /* word NULL at the end */
 	struct limits limits;
 	bool cgroup_optional;	 /* a limit of its own that needs one may stay out */

@@ -198,6 +198,27 @@ static int add_path(const struct shown_args *a, const char *home, struct shown_l
 	return r;
 }
 
+/*
+ * The repository and, in it, the part that is the workspace's own, which is mounted by
+ * itself since the others are not to be written to.
+ */
+static int add_worktree(const struct shown_args *a, struct shown_list *l, struct err *err)
+{
+	struct worktree *w = a->worktree;
+	int r;
+
+	if (!w->common)
+		return 0;
+	if (path_overlap(w->common, a->workspace) || path_within(a->home, w->common) ||
+	    private_dir(a, w->common) || has_target(l, w->common) ||
+	    layout_is_system(a->profile, w->common)) {
+		worktree_fini(w);
+		return 0;
+	}
+	r = add(l, strdup(w->common), strdup(w->common), true, false, err);
+	return r < 0 ? r : add(l, strdup(w->own), strdup(w->own), true, false, err);
+}
+
 static bool names_home(const struct profile *p)
 {
 	bool any = p->path_from_caller;
@@ -231,6 +252,8 @@ int shown_collect(const struct shown_args *a, struct shown_list *ret, struct err
 		r = add_entry(a, home, a->profile->write[i], true, &l, err);
 	for (size_t i = 0; r == 0 && a->profile->read[i]; i++)
 		r = add_entry(a, home, a->profile->read[i], false, &l, err);
+	if (r == 0)
+		r = add_worktree(a, &l, err);
 	if (r == 0 && a->profile->path_from_caller)
 		r = add_path(a, home, &l, err);
 	if (r < 0)

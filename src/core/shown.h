@@ -24,6 +24,7 @@
 #include "../base/err.h"
 #include "principal.h"
 #include "profile.h"
+#include "worktree.h"
 
 /* Of PATH. */
 #define SHOWN_PATH_MAX 32
@@ -45,7 +46,9 @@ struct shown_args {
 	const struct principal *who;
 	const char *home;      /* as the sandbox has it: layout_home() */
 	const char *workspace; /* or NULL */
-	const char *path;      /* the caller's, or NULL */
+	/* Emptied if its repository is not to be shown. */
+	struct worktree *worktree;
+	const char *path; /* the caller's, or NULL */
 	/* Real paths or NULL: nothing that shows one of them is shown. */
 	const char *const *private_dirs;
 	size_t n_private_dirs;

@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import socket
+import subprocess
 
 import pytest
 
@@ -486,3 +487,78 @@ def test_doctor_tells_what_coding_hides(world, person):
     with world.use("default", path=path) as c:
         hidden = c.call("daemon.doctor", {})["hidden_programs"]
         assert f"{world.home}/.cargo/bin/cargo" in hidden and len(hidden) == 6
+
+
+# Worktrees
+
+
+def git(world, where, *args):
+    who = {} if world.user is None else {"user": world.user, "group": world.user,
+                                         "extra_groups": []}
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@e", *args], cwd=where,
+                   check=True, capture_output=True, env={"PATH": os.environ["PATH"],
+                                                         "HOME": "/nonexistent"}, **who)
+
+
+@pytest.fixture
+def worktree(world):
+    """The workspace is one of two worktrees of home/repo."""
+    repo = world.make("home/repo/")
+    git(world, repo, "init", "-q", ".")
+    world.make("home/repo/a", "a\n")
+    world.make("home/.gitconfig", "[user]\n\tname = Some Body\n\temail = some@example.org\n")
+    git(world, repo, "add", "a")
+    git(world, repo, "commit", "-qm", "one")
+    git(world, repo, "worktree", "add", "-q", str(world.home / "other"))
+    ws = world.make("ws/", mode=0o700)
+    git(world, repo, "worktree", "add", "-q", str(ws))
+    world.start()
+    return repo / ".git"
+
+
+def test_a_worktree_is_committed_to(world, worktree):
+    with world.use("coding") as c:
+        said(c, "echo b >a && git commit -qam two && git branch x && git status")
+        assert said(c, "git log --format=%s") == "two\none\n"
+        assert c.sh(f"ls {world.home}/repo/a {world.home}/other")["exit_code"] != 0
+    git(world, worktree, "rev-parse", "ws~1")
+    git(world, worktree, "fsck", "--strict")
+
+
+def test_of_the_repository_of_a_worktree_nothing_is_changed_that_runs(world, worktree):
+    own, others = worktree / "worktrees/ws", worktree / "worktrees/other"
+    before = {p: p.read_bytes() for p in
+              (worktree / "config", own / "commondir", own / "gitdir", others / "commondir",
+               world.base / "ws/.git")}
+    with world.use("coding") as c:
+        for path in (f"{worktree}/hooks/post-commit", f"{others}/x", f"{others}/commondir",
+                     f"{worktree}/worktrees/new"):
+            assert c.sh(f"touch {path}; echo >{path}")["exit_code"] != 0, path
+        for path in before:
+            for change in CHANGES:
+                assert c.sh(change.format(path))["exit_code"] != 0, (change, path)
+                said(c, "rm -f new hard")
+        for path in (own, own.parent, worktree / "hooks", worktree):
+            assert c.sh(f"mv {path} {path}.old")["exit_code"] != 0, path
+        said(c, f"echo x >{own}/ORIG_HEAD")
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
+
+
+def test_a_worktree_that_its_repository_does_not_name_gets_none(world, worktree):
+    """Whatever a command writes into .git."""
+    secret = world.make("home/secret/worktrees/ws/gitdir", "/elsewhere/.git\n").parent
+    world.make("home/plain/gitdir", f"{world.base}/ws/.git\n")
+    (world.home / "link").symlink_to(worktree.parent)
+    named = world.base / "ws/.git"
+    for to in (secret, world.home / "plain", world.home / "link/.git/worktrees/ws",
+               f"{worktree}/worktrees/../worktrees/ws", "relative", "/", ""):
+        named.write_text(f"gitdir: {to}\n")
+        with world.use("coding") as c:
+            for path in ("secret", "plain/gitdir", "repo/.git/config", "link/.git/config"):
+                assert c.sh(f"cat ~/{path} || ls ~/{path}")["exit_code"] != 0, (to, path)
+
+
+def test_a_profile_that_does_not_say_so_shows_no_repository(world, worktree):
+    with world.use("default") as c:
+        assert c.sh(f"ls {worktree}")["exit_code"] != 0
