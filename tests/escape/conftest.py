@@ -85,6 +85,17 @@ def nothing_left():
     assert not said, "processes are left:\n" + "\n".join(said)
 
 
+def applies(item):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    mechanism = params.get("mechanism")
+    return not isinstance(mechanism, proof.Mechanism) or params["world"] in mechanism.who
+
+
+def pytest_collection_modifyitems(items):
+    """A row that is for one of the two users is no test of the other's."""
+    items[:] = filter(applies, items)
+
+
 def pytest_terminal_summary(terminalreporter):
     """What stopped what, as measured."""
     if proof.measured and terminalreporter.verbosity > 0:

@@ -2,7 +2,7 @@
 """
 A command is never root of the host. Without the user layer a command of root's engine
 is root without capabilities, so what is shown here needs no capability. An ordinary
-user has nothing of it outside either.
+user has nothing of it outside either. Capabilities are looked at by themselves.
 """
 
 import contextlib
@@ -34,8 +34,8 @@ def stdout_of_victim(world, _kind):
         yield Target((f"/proc/{v.pid}/fd/1", "taken\n"), lambda _keeper: b"taken" in said_by(v))
 
 
-# Capabilities are gone before any step of a plan could be left out.
-CAPABILITY = "a capability is needed"
+CAPABILITY = "capabilities are gone from the keeper before it forks"
+BOUNDING = ("CapBnd:", "0000000000000000")
 
 TABLE = [
     Mechanism("be_root", ("user",), who=("root",)),
@@ -48,6 +48,10 @@ TABLE = [
               who=("root",), absent=("ENOENT",)),
     Mechanism("kcore", ("mounts", "user"), words("/proc/kcore", "\x7fELF"), "read_file",
               who=("root",), absent=("ENOENT",), beyond=CAPABILITY),
+    Mechanism("capability", ("capabilities", "user"), words(*BOUNDING), "status_lacks",
+              who=("root",), beyond=CAPABILITY),
+    Mechanism("capability_of_user", ("capabilities",), words(*BOUNDING), "status_lacks",
+              who=("user",), beyond=CAPABILITY),
     Mechanism("proc_root", ("mounts", "user", "landlock"), of_victim("root/etc/shadow", "root:"),
               "read_file", who=("root",)),
     Mechanism("proc_environ", ("mounts", "user", "landlock"), of_victim("environ", "SECRET="),

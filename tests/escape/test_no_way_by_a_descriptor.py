@@ -28,7 +28,8 @@ def handed(*words, reached=None):
 TABLE = [
     Mechanism("read_at", ("landlock",), handed("file", TEXT), needs=as_root_alone),
     Mechanism("write_at", ("landlock",),
-              handed("file", "changed", reached=lambda top: (top / "file").read_text() == "changed"),
+              handed("file", "changed",
+                     reached=lambda top: (top / "file").read_text() == "changed"),
               needs=as_root_alone),
     Mechanism("make_at", ("landlock",),
               handed("new", reached=lambda top: (top / "new").is_dir()), needs=as_root_alone),
