@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -178,6 +179,20 @@ static int fork_bomb(char **arg)
 	return e;
 }
 
+/* N bytes, each page of them written to. */
+static int memory_bomb(char **arg)
+{
+	size_t n = (size_t)number(arg[0]);
+	char *p =
+		mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return errno;
+	for (size_t i = 0; i < n; i += 4096)
+		((volatile char *)p)[i] = 1;
+	return 0;
+}
+
 /* PATH N: a file of N bytes. */
 static int file_bomb(char **arg)
 {
@@ -280,6 +295,7 @@ const struct attempt other_attempts[] = {
 	{ "keeper_trace", keeper_trace },
 	{ "keeper_memory", keeper_memory },
 	{ "fork_bomb", fork_bomb },
+	{ "memory_bomb", memory_bomb },
 	{ "file_bomb", file_bomb },
 	{ "descriptor_bomb", descriptor_bomb },
 	{ "variable", variable },

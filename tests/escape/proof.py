@@ -39,6 +39,7 @@ LAYERS = {
     "seccomp": "seccomp",
     "landlock": "landlock",
     "rlimits": "rlimit",
+    "cgroup": "cgroup",
     "no_new_privs": "no_new_privs",
     "capabilities": "drop_caps",
     # The root, and all that is mounted on it: the command sees the host's mounts.
@@ -59,8 +60,9 @@ DIRECT = "direct"  # without an engine
 NONE = frozenset()
 SECRETS = {"PROCTOR_TEST_SECRET": "hidden"}
 
-# What an attempt can come to; SIGSYS is how seccomp refuses another ABI.
-SAID = re.compile(r"^(ok|nothing|E[A-Z0-9]+|SIGSYS)$")
+# What an attempt can come to. SIGSYS is how seccomp refuses another ABI, SIGKILL how a
+# control group refuses memory.
+SAID = re.compile(r"^(ok|nothing|E[A-Z0-9]+|SIGSYS|SIGKILL)$")
 
 measured = {}  # (claim, name) -> {who: (mechanism, {run: (what it said, reached)})}
 
