@@ -272,7 +272,7 @@ enum placed { SHOWN_NOT, SHOWN_BOUND, SHOWN_AS_LINK };
 
 /* A link into another directory that is shown stays a link (/bin -> usr/bin). */
 static enum placed system_dir(const struct profile *p, const char *path,
-			     char text[PATH_MAX], char real[PATH_MAX])
+			      char text[PATH_MAX], char real[PATH_MAX])
 {
 	struct stat st;
 	ssize_t n;
