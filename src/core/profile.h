@@ -62,6 +62,11 @@ struct profile {
 const struct profile *profile_find(const char *name);
 /* ERR_NOT_FOUND, or ERR_UNAVAILABLE with what is wrong with its file. */
 int profile_get(const char *name, const struct profile **ret, struct err *err);
+/*
+ * For a sandbox that outlives its profile: the last one of that name, or one that
+ * stands in for it and is not in force. NULL for what is no name.
+ */
+const struct profile *profile_of_old(const char *name);
 /* For n < PROFILES_MAX; NULL where there is none. */
 const struct profile *profile_at(size_t n);
 size_t profile_index(const struct profile *p);

@@ -309,6 +309,25 @@ const struct profile *profile_find(const char *name)
 	return e ? e->now : NULL;
 }
 
+const struct profile *profile_of_old(const char *name)
+{
+	static const char text[] = "doc: The profile is not there any more.\n"
+				   "backend: native\nnetwork: {mode: none}\n";
+	struct entry *e = NULL;
+	struct profile *p;
+
+	need_builtin();
+	if (is_name(name, strlen(name)))
+		e = find_or_add(name, strlen(name));
+	if (!e || e->last)
+		return e ? e->last : NULL;
+	if (profile_parse(e->name, "not there", text, strlen(text), &p, NULL) < 0)
+		return NULL;
+	p->index = (unsigned int)(e - entries);
+	e->last = p;
+	return p;
+}
+
 int profile_get(const char *name, const struct profile **ret, struct err *err)
 {
 	const struct entry *e;

@@ -61,6 +61,9 @@ static int make_sandbox(struct engine *e, const struct journal_sandbox *row,
 	};
 	int r;
 
+	/* It can be seen and ended, though nothing new can be started in it. */
+	if (!a.profile && profile)
+		a.profile = profile_of_old(profile);
 	if (!a.profile)
 		return err_set(err, ERR_INTERNAL, "journal", 0,
 			       "a sandbox in the journal has no readable request");

@@ -150,6 +150,12 @@ static int find_earlier(struct call *c, const char *key, struct journal_call *re
 
 /* --- policy --- */
 
+/* By its name: what a sandbox was made by may have been replaced since. */
+static bool has_profile(const struct sandbox *s, const struct profile *p)
+{
+	return profile_index(s->profile) == profile_index(p);
+}
+
 /* The connection's own sandbox: made when the first command needs it. */
 static int own_sandbox(struct call *c, const struct profile *profile,
 		       struct sandbox **ret, struct err *err)
@@ -162,13 +168,13 @@ static int own_sandbox(struct call *c, const struct profile *profile,
 		.own = true,
 	};
 
-	if (s->sandbox && s->sandbox->profile == profile &&
+	if (s->sandbox && has_profile(s->sandbox, profile) &&
 	    (s->sandbox->state == SANDBOX_STARTING ||
 	     s->sandbox->state == SANDBOX_RUNNING)) {
 		*ret = s->sandbox;
 		return 0;
 	}
-	if (s->sandbox && s->sandbox->profile != profile &&
+	if (s->sandbox && !has_profile(s->sandbox, profile) &&
 	    s->sandbox->state == SANDBOX_RUNNING)
 		return err_set(
 			err, ERR_CONFLICT, "profile", 0,
@@ -195,9 +201,11 @@ static int check_workspace(struct call *c, const struct sandbox *s, struct err *
 		       0;
 }
 
+/* Its commands have the profile that it was made by, as long as it lives. */
 static int choose_sandbox(struct call *c, const struct start_params *q, bool may_make,
 			  struct pending *p, struct err *err)
 {
+	const struct profile *now;
 	int r;
 
 	p->sandbox = NULL;
@@ -207,7 +215,10 @@ static int choose_sandbox(struct call *c, const struct start_params *q, bool may
 		/* The host backend shares everything anyway. */
 		if (!c->session->own || p->profile->backend == BACKEND_HOST || !may_make)
 			return 0;
-		return own_sandbox(c, p->profile, &p->sandbox, err);
+		r = own_sandbox(c, p->profile, &p->sandbox, err);
+		if (r == 0)
+			p->profile = p->sandbox->profile;
+		return r;
 	}
 	r = target_find_sandbox(c, q->sandbox, ACCESS_TOUCH, &p->sandbox, err);
 	if (r < 0)
@@ -215,7 +226,7 @@ static int choose_sandbox(struct call *c, const struct start_params *q, bool may
 	c->subject[0] = '\0';
 	if (p->sandbox->state != SANDBOX_STARTING && p->sandbox->state != SANDBOX_RUNNING)
 		return err_set(err, ERR_CONFLICT, "sandbox", 0, "the sandbox has ended");
-	if (q->profile && p->profile != p->sandbox->profile)
+	if (q->profile && !has_profile(p->sandbox, p->profile))
 		return err_set(
 			err, ERR_INVALID_INPUT, "profile", 0,
 			"the sandbox has the profile %s, and its commands have no other",
@@ -223,8 +234,10 @@ static int choose_sandbox(struct call *c, const struct start_params *q, bool may
 	r = check_workspace(c, p->sandbox, err);
 	if (r < 0)
 		return r;
-	return ceiling_profile(&c->session->ceiling, p->sandbox->profile->name,
-			       &p->profile, err);
+	r = ceiling_profile(&c->session->ceiling, p->sandbox->profile->name, &now, err);
+	if (r == 0)
+		p->profile = p->sandbox->profile;
+	return r;
 }
 
 /* --- the plan --- */

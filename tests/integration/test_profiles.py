@@ -114,6 +114,40 @@ def test_one_that_is_gone_is_denied(profiles, eng, native):
         assert refused.value.code == "denied"
 
 
+def test_a_sandbox_keeps_the_profile_that_it_was_made_by(profiles, eng, native):
+    del native
+    put(profiles, "mine", HEAD + "environment: {set: {WHICH: old}}\n")
+    reload(eng)
+    with use(eng, "mine") as c, eng.connect(profiles=["mine"], sandbox="own") as own:
+        box = c.call("sandbox.create", {})["id"]
+        assert own.sh("echo mine >/tmp/here; echo $WHICH").out == b"old\n"
+        put(profiles, "mine", HEAD + "environment: {set: {WHICH: new}}\n")
+        reload(eng)
+        assert c.sh("echo $WHICH").out == b"new\n"
+        for named in ({}, {"profile": "mine"}):
+            assert c.sh("echo $WHICH", sandbox=box, **named).out == b"old\n"
+            assert own.sh("cat /tmp/here; echo $WHICH", **named).out == b"mine\nold\n"
+        c.call("sandbox.destroy", {"id": box})
+
+
+def test_a_sandbox_outlives_its_profile_and_its_engine(profiles, eng, native):
+    del native
+    path = put(profiles, "mine", HEAD)
+    reload(eng)
+    with use(eng, "mine") as c:
+        box = c.call("sandbox.create", {})["id"]
+        r = c.start("sleep", "1000", sandbox=box)
+    path.unlink()
+    eng.kill9()
+    eng.start()
+    with eng.connect() as c:
+        assert c.call("sandbox.get", {"id": box})["state"] == "running"
+        assert c.call("process.stats", {"id": r["id"]})["state"] == "running"
+        assert c.refused("process.run", {"argv": ["true"], "sandbox": box}).code == "denied"
+        assert c.call("sandbox.destroy", {"id": box})["gone"] is True
+        assert c.wait(r["id"])["exited"]
+
+
 def test_an_untrusted_directory_stops_the_start(profiles, eng):
     eng.stop()
     profiles.chmod(0o777)
